@@ -1,0 +1,100 @@
+"""Names that users and other programs rely on: labels, annotations, containers, paths, ports.
+
+Every constant is restated in ``docs/CONTRACT.md``; ``tests/test_docs.py`` keeps them equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+PREFIX: Final = "data-sync.project-flotta.io"
+
+# The one label that decides.
+INJECT: Final = f"{PREFIX}/inject"
+ENABLED: Final = "enabled"
+DISABLED: Final = "disabled"
+
+# Annotations that configure, written by the workload's author.
+EGRESS: Final = f"{PREFIX}/egress"
+INGRESS: Final = f"{PREFIX}/ingress"
+WORKLOAD: Final = f"{PREFIX}/workload"
+DEVICE: Final = f"{PREFIX}/device"
+S3_CONFIG_MAP: Final = f"{PREFIX}/s3-config-map"
+S3_SECRET: Final = f"{PREFIX}/s3-secret"
+S3_CREDENTIALS: Final = f"{PREFIX}/s3-credentials"
+INTERVAL: Final = f"{PREFIX}/interval"
+EXPORT_SCOPE: Final = f"{PREFIX}/export-scope"
+VOLUME: Final = f"{PREFIX}/volume"
+WAIT_FOR_INGRESS: Final = f"{PREFIX}/wait-for-ingress"
+SIDECAR_MODE: Final = f"{PREFIX}/sidecar-mode"
+
+# Annotations the webhook writes.
+MAPPINGS: Final = f"{PREFIX}/mappings"
+STATUS: Final = f"{PREFIX}/status"
+
+USER_ANNOTATIONS: Final = (
+    EGRESS,
+    INGRESS,
+    WORKLOAD,
+    DEVICE,
+    S3_CONFIG_MAP,
+    S3_SECRET,
+    S3_CREDENTIALS,
+    INTERVAL,
+    EXPORT_SCOPE,
+    VOLUME,
+    WAIT_FOR_INGRESS,
+    SIDECAR_MODE,
+)
+WRITTEN_ANNOTATIONS: Final = (MAPPINGS, STATUS)
+
+# What a pod gets.
+SIDECAR_CONTAINER: Final = "data-sync"
+INIT_CONTAINER: Final = "data-sync-init"
+EXPORT_DIR: Final = "/export"
+OWN_DIR: Final = ".data-sync"  # all that is ours on the exported volume lies below it
+MASK_VOLUME: Final = "data-sync-mask"
+STORAGE_VOLUME: Final = "data-sync-storage"
+STORAGE_DIR: Final = "/etc/data-sync/storage"
+CLAIM_DIR: Final = "claim"
+EXTERNAL_DIR: Final = "external"
+PODINFO_VOLUME: Final = "data-sync-podinfo"
+PODINFO_DIR: Final = "/etc/data-sync/podinfo"
+MAPPINGS_FILE: Final = "mappings"
+NO_TOKEN_VOLUME: Final = "data-sync-no-token"
+SERVICE_ACCOUNT_DIR: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+DEFAULT_ROOT: Final = "/var/local/yggdrasil/device/volumes"
+
+PORT_NAME: Final = "data-sync-http"
+PORT: Final = 9346
+
+API_GROUP: Final = "management.project-flotta.io"
+API_VERSION: Final = f"{API_GROUP}/v1alpha1"
+
+DNS_LABEL_LIMIT: Final = 63
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+def is_dns_label(name: str) -> bool:
+    """Whether ``name`` is one RFC 1123 label, as Kubernetes wants for volume and namespace names."""
+    return len(name) <= DNS_LABEL_LIMIT and _DNS_LABEL.fullmatch(name) is not None
+
+
+def dns_label(name: str) -> str:
+    """``name`` as one DNS label; a name that had to be altered ends in a hash of the original.
+
+    The hash keeps two names apart that would otherwise become one (``a.b`` and ``a-b``,
+    or two names equal in their first 63 characters).
+    """
+    if is_dns_label(name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    kept = re.sub(r"[^a-z0-9-]+", "-", name.lower())[: DNS_LABEL_LIMIT - len(digest) - 1].strip("-")
+    return f"{kept}-{digest}" if kept else digest
+
+
+def export_volume(workload: str) -> str:
+    """Name of the volume behind ``/export`` of ``workload``: ``export-<workload>``, one DNS label."""
+    return dns_label(f"export-{workload}")

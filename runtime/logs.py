@@ -1,0 +1,66 @@
+"""Logs: one JSON object a line, with a static message and fields, and no secret in it.
+
+Give what varies as ``extra={"fields": {…}}`` (or use :func:`fields`), so that ``message`` stays
+the same for the same kind of outcome and can be counted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import time
+from typing import Any, Final, TextIO
+
+REDACTED: Final = "[redacted]"
+_SHORTEST_SECRET = 4  # a shorter text would blank out half of every line
+
+_secrets: set[str] = set()
+_secrets_lock = threading.Lock()
+
+
+def fields(**values: object) -> dict[str, Any]:
+    """Keyword arguments for a logging call: ``log.info("uploaded", **fields(path=…))``."""
+    return {"extra": {"fields": values}}
+
+
+def hide(*secrets: str | None) -> None:
+    """Never let these texts appear in a log line of this process, exceptions included."""
+    with _secrets_lock:
+        _secrets.update(secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET)
+
+
+def redact(text: str) -> str:
+    """``text`` without any of the hidden secrets."""
+    with _secrets_lock:
+        known = sorted(_secrets, key=len, reverse=True)
+    for secret in known:
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: ``time`` (UTC), ``level``, ``logger``, ``message``, then its fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        # Names of files may hold bytes that are no UTF-8; ASCII output can always be written.
+        return redact(json.dumps(line, default=str))
+
+
+def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send every logger of this process as JSON lines to ``stream`` (default: stderr)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())

@@ -1,0 +1,122 @@
+"""ObjectStore: what the sidecar asks of a bucket, and what it may rely on.
+
+``tests/conformance/`` holds every implementation to these promises: the fake, and the real
+adapter against real servers. Keys are whole keys in the bucket. Every method may raise any
+:class:`~sidecar.errors.SyncError` but no library's exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from sidecar.tree import ETag, ObjectKey, RemoteEntry
+
+SMALL_BODY: Final = 8 * 2**20  # bytes; up to this an object goes in one PUT, read whole
+
+# User metadata that the sidecar writes; values are ASCII.
+META_SHA256: Final = "data-sync-sha256"  # hex, of the body
+META_MTIME: Final = "data-sync-mtime"  # seconds since the epoch with nine decimals
+META_WRITER: Final = "data-sync-writer"  # the id of the directory it came from
+
+
+@dataclass(frozen=True, slots=True)
+class IfAbsent:
+    """Write only where no object of that key exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class IfMatch:
+    """Write only over the object version that has this ETag."""
+
+    etag: ETag
+
+
+Condition = IfAbsent | IfMatch
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What is known of one object; metadata keys are lower case, without the ``x-amz-meta-`` prefix."""
+
+    size: int
+    etag: ETag
+    modified: float
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An object being read: its info and its body in chunks of at most a few MiB.
+
+    The chunks add up to ``info.size`` bytes of that one version, or iterating raises.
+    """
+
+    info: ObjectInfo
+    chunks: Iterator[bytes]
+
+
+class ObjectStore(Protocol):
+    """A bucket. Thread-safe: any number of calls at once."""
+
+    def list(self, prefix: str) -> Iterator[RemoteEntry]:
+        """Every object whose key starts with ``prefix``, lazily, in the server's order.
+
+        Keys come exactly as stored: control characters, ``//``, ``..`` and a trailing ``/`` included.
+        An empty iterator means the server said that nothing is there; a listing that breaks off
+        raises :class:`Transient`, and never just ends.
+
+        Raises:
+            NoSuchBucket, AccessDenied, Unreachable, ...
+        """
+
+    def head(self, key: ObjectKey) -> ObjectInfo | None:
+        """What is known of ``key``, or None where there is no such object."""
+
+    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None = None) -> ETag:
+        """Store ``body`` (at most :data:`SMALL_BODY` bytes) under ``key``: all of it or nothing.
+
+        Returns the new version's ETag. Without a condition it overwrites.
+
+        Raises:
+            PreconditionFailed: ``condition`` does not hold; nothing was written.
+        """
+
+    def put_large(
+        self,
+        key: ObjectKey,
+        size: int,
+        chunks: Iterable[bytes],
+        metadata: dict[str, str],
+        condition: Condition | None,
+        confirm: Callable[[], None],
+    ) -> ETag:
+        """Store a body of any size, read from ``chunks`` one after the other, by multipart.
+
+        ``size`` is about how many bytes will come; it sizes the parts. ``confirm`` is called after the
+        last chunk was sent and before the object becomes visible; whatever it (or ``chunks``) raises
+        aborts the upload, leaves the object as it was and passes on. Memory stays below a few parts.
+
+        Raises:
+            PreconditionFailed: ``condition`` does not hold; nothing became visible.
+        """
+
+    def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
+        """Read the version ``etag`` of ``key``. Leaving the context drops the connection.
+
+        Raises:
+            NotFound: no such object (any more).
+            PreconditionFailed: the object is another version by now.
+        """
+
+    def copy(self, source: ObjectKey, target: ObjectKey) -> None:
+        """Copy an object inside the bucket, metadata included, without moving its bytes through here."""
+
+    def check(self) -> None:
+        """Make sure that the bucket is there and may be used.
+
+        Raises:
+            NoSuchBucket, AccessDenied, Untrusted, ClockSkewed, Unreachable: naming what is wrong.
+        """
