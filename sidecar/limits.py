@@ -1,0 +1,118 @@
+"""Room: what ingress may take of the device, counted before it is taken.
+
+A download reserves its size before its first byte and gives the reservation back once the file is
+in place (when ``statvfs`` counts it) or abandoned. So any number of parallel downloads together
+never go below the floor. Promise 13: ingress never fills the device.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from contract.quantity import parse_bytes, parse_share
+from sidecar.errors import NoRoom, from_os_error
+
+LEAST_FREE_BYTES: Final = 256 * 2**20
+LEAST_FREE_SHARE: Final = 0.15
+LEAST_FREE_INODES: Final = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Space that ingress leaves free: the larger of ``bytes`` and ``share`` (0 to 1) of the file system."""
+
+    bytes: int = LEAST_FREE_BYTES
+    share: float = LEAST_FREE_SHARE
+
+    @staticmethod
+    def parse(text: str) -> Floor:
+        """``15%`` or a byte count.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        if text.endswith("%"):
+            return Floor(0, parse_share(text))
+        return Floor(parse_bytes(text), 0.0)
+
+
+class Space:
+    """Room on the file system of the exported directory. Thread-safe."""
+
+    def __init__(
+        self,
+        path: str,
+        floor: Floor,
+        ceiling: int | None = None,
+        statvfs: Callable[[str], os.statvfs_result] = os.statvfs,
+    ) -> None:
+        self._path = path
+        self._floor = floor
+        self._ceiling = ceiling
+        self._statvfs = statvfs
+        self._lock = threading.Lock()
+        self._reserved = 0
+        self._files = 0
+        self._used = 0
+
+    @property
+    def has_ceiling(self) -> bool:
+        """Whether what ingress holds must be known before it may grow."""
+        return self._ceiling is not None
+
+    def set_used(self, size: int) -> None:
+        """Tell how many bytes ingress holds on the device now, conflict copies included."""
+        with self._lock:
+            self._used = size
+
+    def free(self) -> int:
+        """Bytes free on the file system.
+
+        Raises:
+            LocalFault: it cannot be asked.
+        """
+        return _available(self._stat())
+
+    def reserve(self, size: int, path: str) -> None:
+        """Set ``size`` bytes and one inode apart for ``path``.
+
+        Raises:
+            NoRoom: naming which limit forbids it; nothing is reserved then.
+        """
+        status = self._stat()
+        total = status.f_blocks * status.f_frsize
+        floor = max(self._floor.bytes, int(self._floor.share * total))
+        with self._lock:
+            left = _available(status) - self._reserved - size
+            if left < floor:
+                raise NoRoom("download", path, f"{size} bytes would leave {max(0, left)} free, the floor is {floor}")
+            if self._ceiling is not None and self._used + self._reserved + size > self._ceiling:
+                raise NoRoom(
+                    "download", path, f"ingress holds {self._used + self._reserved} of {self._ceiling} bytes allowed"
+                )
+            if status.f_files and status.f_favail - self._files - 1 < LEAST_FREE_INODES * status.f_files:
+                raise NoRoom("download", path, f"only {status.f_favail} of {status.f_files} inodes are free")
+            self._reserved += size
+            self._files += 1
+
+    def release(self, size: int, *, kept: bool) -> None:
+        """Give a reservation back; ``kept`` when the file is in place and so counts as used."""
+        with self._lock:
+            self._reserved -= size
+            self._files -= 1
+            if kept:
+                self._used += size
+
+    def _stat(self) -> os.statvfs_result:
+        try:
+            return self._statvfs(self._path)
+        except OSError as error:
+            raise from_os_error("statvfs", self._path, error) from error
+
+
+def _available(status: os.statvfs_result) -> int:
+    return status.f_bavail * status.f_frsize

@@ -1,0 +1,135 @@
+"""The walk: every regular file below a directory, in the order of a bucket listing.
+
+A directory sorts as ``name/``, so that the paths come in the byte order of object keys and the
+walk merges with a listing and with the index. Links, FIFOs, sockets and devices are reported and
+passed over; a directory that cannot be read is reported, and the walk goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sidecar.errors import SyncError
+from sidecar.local.directories import Root, fingerprint_of, kind_of
+from sidecar.tree import LocalEntry, RelativePath
+
+CONFLICT_MARK: Final = ".conflict-"
+PATH_LIMIT: Final = 1024  # bytes; nothing longer fits a key
+
+
+class Passed(StrEnum):
+    """Why the walk passed something over."""
+
+    NOT_UTF8 = "not_utf8"
+    TOO_LONG = "name_too_long"
+    SPECIAL = "not_a_file"
+    UNREADABLE = "unreadable"
+    VANISHED = "vanished"
+    MISSING = "missing_source"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing that the walk passed over; ``name`` is printable."""
+
+    name: str
+    why: Passed
+    detail: str
+
+
+Report = Callable[[Notice], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    sort_key: str
+    name: str
+    status: os.stat_result
+
+
+def walk(
+    root: Root, directory: str, report: Report, skip: Callable[[str], bool] = lambda _: False
+) -> Iterator[LocalEntry]:
+    """Regular files below ``directory`` of ``root``, paths relative to it, ascending.
+
+    ``skip`` is asked with the path below ``root`` of everything met; what it answers true for is
+    passed over in silence. A missing ``directory`` is reported once and yields nothing.
+    Memory: the names of one directory on each level.
+    """
+    below = "" if directory == "." else directory + "/"
+    try:
+        with root.directory(directory):
+            pass
+    except FileNotFoundError:
+        report(Notice(directory, Passed.MISSING, "the source directory is not there (yet)"))
+        return
+    except SyncError as error:
+        report(Notice(directory, Passed.UNREADABLE, str(error)))
+        return
+    levels = [iter(_children(root, directory, "", report, skip))]
+    trail = [""]
+    while levels:
+        child = next(levels[-1], None)
+        if child is None:
+            levels.pop()
+            trail.pop()
+            continue
+        path = trail[-1] + child.name
+        if stat.S_ISDIR(child.status.st_mode):
+            levels.append(iter(_children(root, below + path, path + "/", report, skip)))
+            trail.append(path + "/")
+        else:
+            yield LocalEntry(RelativePath(path), fingerprint_of(child.status))
+
+
+def _children(root: Root, directory: str, trail: str, report: Report, skip: Callable[[str], bool]) -> list[_Child]:
+    below = "" if directory == "." else directory + "/"
+    found: list[_Child] = []
+    try:
+        with root.directory(directory) as fd, os.scandir(fd) as entries:
+            for entry in entries:
+                child = _child(entry, trail, report)
+                if child is not None and not skip(below + child.name):
+                    found.append(child)
+    except FileNotFoundError:
+        return []  # removed since its parent was read
+    except SyncError as error:
+        report(Notice(_printable(trail or directory), Passed.UNREADABLE, str(error)))
+    except OSError as error:
+        report(Notice(_printable(trail or directory), Passed.UNREADABLE, error.strerror or str(error)))
+    found.sort(key=lambda child: child.sort_key)
+    return found
+
+
+def _child(entry: os.DirEntry[str], trail: str, report: Report) -> _Child | None:
+    shown = _printable(trail + entry.name)
+    try:
+        length = len((trail + entry.name).encode())
+    except UnicodeEncodeError:
+        report(Notice(shown, Passed.NOT_UTF8, "the name is not UTF-8; rename the file"))
+        return None
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        report(Notice(shown, Passed.UNREADABLE, error.strerror or str(error)))
+        return None
+    if length > PATH_LIMIT:
+        report(Notice(shown, Passed.TOO_LONG, f"the path is longer than {PATH_LIMIT} bytes"))
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        return _Child(entry.name + "/", entry.name, status)
+    if stat.S_ISREG(status.st_mode):
+        return _Child(entry.name, entry.name, status)
+    report(Notice(shown, Passed.SPECIAL, f"it is {kind_of(status.st_mode)}, which is never synced"))
+    return None
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,104 @@
+"""Staging: downloads grow here, and replaced files wait here, on the same mount as their targets.
+
+``incoming/`` holds downloads under way; at start whatever is there is half of something that the
+bucket still has, and goes. ``held/`` holds files that were swapped out of the exported directory:
+each may be the only copy of a late write, so nothing leaves it but by :mod:`sidecar.publish`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from contract.names import OWN_DIR
+from sidecar.errors import from_os_error
+from sidecar.local.directories import Root
+
+INCOMING: Final = f"{OWN_DIR}/staging/incoming"
+HELD: Final = f"{OWN_DIR}/staging/held"
+LOST: Final = f"{OWN_DIR}/lost"
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A file being written in staging; ``fd`` is open for writing until :meth:`Staging.seal`."""
+
+    name: str
+    fd: int
+
+
+class Staging:
+    """The staging directories below an exported directory. Thread-safe but for :meth:`clear`."""
+
+    def __init__(self, root: Root) -> None:
+        self._numbers = itertools.count()
+        with root.directory(OWN_DIR, create=True):
+            pass
+        self.incoming = _keep_open(root, INCOMING)
+        self.held = _keep_open(root, HELD)
+        self._root = root
+
+    def close(self) -> None:
+        """Release the descriptors."""
+        os.close(self.incoming)
+        os.close(self.held)
+
+    def clear(self) -> int:
+        """Remove what an earlier run left half downloaded; returns how many files."""
+        names = os.listdir(self.incoming)
+        for name in names:
+            os.unlink(name, dir_fd=self.incoming)
+        return len(names)
+
+    @contextmanager
+    def create(self, path: str) -> Iterator[Incoming]:
+        """A fresh file to download ``path`` into; removed when the block raises, closed in any case.
+
+        Raises:
+            NoRoom, LocalFault: it cannot be made.
+        """
+        name = f"{os.getpid()}-{next(self._numbers)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            # 0666 less the umask: what an application that writes the file itself would get.
+            incoming = Incoming(name, os.open(name, flags, 0o666, dir_fd=self.incoming))
+        except OSError as error:
+            raise from_os_error("stage", path, error) from error
+        try:
+            yield incoming
+        except BaseException:
+            self.discard(name)
+            raise
+        finally:
+            os.close(incoming.fd)
+
+    def discard(self, name: str) -> None:
+        """Remove a download that is not wanted any more."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.incoming)
+
+    def set_apart(self, name: str) -> str:
+        """Move a held file of unknown origin to ``.data-sync/lost`` and return its path there: never deleted."""
+        with self._root.directory(LOST, create=True) as lost:
+            os.rename(name, name, src_dir_fd=self.held, dst_dir_fd=lost)
+        return f"{LOST}/{name}"
+
+
+def write_all(fd: int, chunk: bytes) -> None:
+    """Write all of ``chunk``.
+
+    Raises:
+        OSError: as write(2) says.
+    """
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _keep_open(root: Root, path: str) -> int:
+    with root.directory(path, create=True) as fd:
+        return os.dup(fd)

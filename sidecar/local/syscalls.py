@@ -1,0 +1,61 @@
+"""The two system calls that Python does not offer: exchanging two names, and flushing one file system."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import Final
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_NOREPLACE: Final = 1
+_EXCHANGE: Final = 2
+# What a file system that lacks a flag answers.
+_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+
+
+class Unsupported(OSError):
+    """The file system or the C library cannot do it; do it another way."""
+
+
+def exchange(one_dir: int, one: str, other_dir: int, other: str) -> None:
+    """Swap two names atomically; both must exist. See renameat2(2), RENAME_EXCHANGE.
+
+    Raises:
+        Unsupported: not on this file system.
+        OSError: as renameat2 says.
+    """
+    _renameat2(one_dir, one, other_dir, other, _EXCHANGE)
+
+
+def rename_new(source_dir: int, source: str, target_dir: int, target: str) -> None:
+    """Rename, failing where ``target`` exists; atomic. Falls back to link and unlink.
+
+    Raises:
+        FileExistsError: ``target`` is there.
+        OSError: neither way works.
+    """
+    try:
+        _renameat2(source_dir, source, target_dir, target, _NOREPLACE)
+    except Unsupported:
+        os.link(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir, follow_symlinks=False)
+        os.unlink(source, dir_fd=source_dir)
+
+
+def syncfs(fd: int) -> None:
+    """Make everything written so far on the file system of ``fd`` durable. See syncfs(2)."""
+    if _libc.syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _renameat2(source_dir: int, source: str, target_dir: int, target: str, flags: int) -> None:
+    call = getattr(_libc, "renameat2", None)  # glibc 2.28, musl 1.2.6
+    if call is None:
+        raise Unsupported(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if call(source_dir, os.fsencode(source), target_dir, os.fsencode(target), flags) == 0:
+        return
+    number = ctypes.get_errno()
+    if number in _UNSUPPORTED:
+        raise Unsupported(number, os.strerror(number), target)
+    raise OSError(number, os.strerror(number), target)
