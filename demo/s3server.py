@@ -53,7 +53,15 @@ _PORTS: Final = (
     "admin.port",
     "admin.port.grpc",
 )
-_OFF: Final = ("admin.ui=false", "webdav=false", "s3.port.iceberg=0", "s3.port.lance=0", "master.telemetry=false")
+# A missing bucket must stay missing, as on other servers; the rest is what nobody here asks for.
+_OFF: Final = (
+    "s3.autoCreateBucket=false",
+    "admin.ui=false",
+    "webdav=false",
+    "s3.port.iceberg=0",
+    "s3.port.lance=0",
+    "master.telemetry=false",
+)
 _SOCKETS: Final = "/tmp/seaweedfs-*-{port}.sock"  # noqa: S108 - where the server puts them, TMPDIR or not
 _ATTEMPTS: Final = 5  # another program may take a port between our choosing and the server's binding it
 _START_SECONDS: Final = 30.0

@@ -1,0 +1,139 @@
+"""The rare operations, by botocore's client: copies, and single objects whose keys obstore refuses.
+
+Part of the S3 adapter. The client is made at first use, in the one place that costs its memory.
+Multipart is next door in ``multipart.py``.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
+
+from sidecar.errors import Quarantined, Transient
+from sidecar.remote.failures import boto_answer, from_boto
+from sidecar.remote.listing import Report
+from sidecar.remote.store import Condition, Download, IfMatch, ObjectInfo
+from sidecar.tree import ETag, ObjectKey
+
+CHUNK: Final = 2**20  # bytes of a body handed on at once
+CONTENT_TYPE: Final = "application/octet-stream"
+# What obstore calls an illegal path: control characters, and components that are empty, "." or "..".
+_ODD = re.compile(r"[\x00-\x1f\x7f]|(?:^|/)\.{0,2}(?:/|$)")
+
+
+def is_odd(key: str) -> bool:
+    """Whether obstore would refuse ``key`` or, with a trailing ``/``, take it for another."""
+    return _ODD.search(key) is not None
+
+
+def bare(etag: str) -> ETag:
+    """An ETag without its quotes, as every method of the store gives it."""
+    return ETag(etag.strip().strip('"'))
+
+
+def quoted(etag: ETag) -> str:
+    """An ETag as HTTP wants it in a condition."""
+    return f'"{etag}"'
+
+
+def condition_headers(condition: Condition | None) -> dict[str, str]:
+    """The parameters with which botocore makes a write conditional."""
+    if condition is None:
+        return {}
+    return {"IfMatch": quoted(condition.etag)} if isinstance(condition, IfMatch) else {"IfNoneMatch": "*"}
+
+
+class Control:
+    """botocore's client with its exceptions translated and its requests counted. Thread-safe."""
+
+    def __init__(self, bucket: str, make_client: Callable[[], Any], report: Report) -> None:
+        self.bucket = bucket
+        self._make_client = make_client
+        self._report = report
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        if self._client is not None:
+            self._client.close()
+
+    def call(self, operation: str, method: str, key: ObjectKey, **parameters: Any) -> Any:
+        """The answer to one request about ``key``.
+
+        Raises:
+            SyncError: whatever went wrong, translated.
+        """
+        with self.translating(operation, key):
+            return getattr(self._connected(), method)(Bucket=self.bucket, Key=sendable(key), **parameters)
+
+    @contextmanager
+    def translating(self, operation: str, key: str) -> Iterator[None]:
+        """Count what happens inside as one request, and raise only the sidecar's errors from it."""
+        code = "200"
+        try:
+            yield
+        except (BotoCoreError, ClientError, HTTPError) as error:
+            code = str(boto_answer(error, 0).status) if isinstance(error, ClientError) else "error"
+            raise from_boto(operation, key, error, time.time()) from error
+        finally:
+            self._report(operation, code)
+
+    def head(self, key: ObjectKey) -> ObjectInfo:
+        """What is known of ``key``; :class:`NotFound` where it is not there."""
+        return _info(self.call("head", "head_object", key))
+
+    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None) -> ETag:
+        """Store ``body`` in one request; returns the new ETag."""
+        parameters = condition_headers(condition) | {"ContentType": CONTENT_TYPE}
+        return bare(self.call("put", "put_object", key, Body=body, Metadata=metadata, **parameters)["ETag"])
+
+    @contextmanager
+    def get(self, key: ObjectKey, etag: ETag) -> Iterator[Download]:
+        """Read one version of ``key``."""
+        answer = self.call("get", "get_object", key, IfMatch=quoted(etag))
+        body = answer["Body"]
+        try:
+            yield Download(_info(answer), self._chunks(key, body))
+        finally:
+            body.close()
+
+    def copy(self, source: ObjectKey, target: ObjectKey) -> None:
+        """Copy inside the bucket, metadata included. Objects over 5 GiB are refused by the server."""
+        place = {"Bucket": self.bucket, "Key": sendable(source)}
+        self.call("copy", "copy_object", target, CopySource=place, MetadataDirective="COPY")
+
+    def _chunks(self, key: ObjectKey, body: Any) -> Iterator[bytes]:
+        try:
+            yield from body.iter_chunks(CHUNK)
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise Transient("get", key, f"the body broke off: {error}") from error
+
+    def _connected(self) -> Any:
+        with self._lock:  # making a client is not thread-safe, using it is
+            if self._client is None:
+                self._client = self._make_client()
+        return self._client
+
+
+def sendable(key: ObjectKey) -> str:
+    """``key`` itself, or :class:`Quarantined` where it holds bytes that are no UTF-8 and cannot be sent."""
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise Quarantined("send", ascii(key), "the key is no valid UTF-8") from error
+    return key
+
+
+def _info(answer: dict[str, Any]) -> ObjectInfo:
+    modified: datetime = answer["LastModified"]
+    metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+    return ObjectInfo(int(answer["ContentLength"]), bare(answer["ETag"]), modified.timestamp(), metadata)

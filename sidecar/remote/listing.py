@@ -1,0 +1,206 @@
+"""Listings that we sign and parse ourselves: keys exactly as they are stored.
+
+Part of the S3 adapter. obstore's listing fails whole for one odd key and drops a trailing ``/``, so
+this asks for ListObjectsV2 page by page and reads the answer as a stream. It does not sort or
+filter: see ``order.py`` and ``keys.py``. Trying a page again is the caller's (``attempt``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote_plus
+from xml.parsers.expat import ExpatError, ParserCreate
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
+from urllib3.exceptions import HTTPError
+
+from contract.storage import Storage
+from sidecar.errors import Transient
+from sidecar.remote.connection import bucket_url, open_session
+from sidecar.remote.credentials import KeySource
+from sidecar.remote.failures import Answer, clock_skew, from_answer, from_boto
+from sidecar.tree import ETag, ObjectKey, RemoteEntry
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSResponse
+
+OPERATION: Final = "list"
+_CHUNK: Final = 64 * 2**10  # bytes
+_ERROR_LIMIT: Final = 64 * 2**10  # bytes of an error document that are read
+
+Report = Callable[[str, str], None]  # operation, code
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a listing; ``next_token`` leads to the next one, None after the last."""
+
+    entries: list[RemoteEntry]
+    next_token: str | None
+
+
+class Lister:
+    """Fetches pages of one bucket. Thread-safe."""
+
+    def __init__(self, storage: Storage, source: KeySource, stall: float, report: Report) -> None:
+        self._url = bucket_url(storage) + "/"
+        self._subject = storage.bucket
+        self._region = storage.region
+        self._source = source
+        self._session = open_session(storage, stall)
+        self._report = report
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._session.close()
+
+    def page(self, prefix: str, token: str | None, limit: int = 1000) -> Page:
+        """One page of at most ``limit`` objects whose key starts with ``prefix``.
+
+        Raises:
+            Transient: the answer is no complete listing, or it did not arrive.
+            SyncError: as the server says.
+        """
+        query = {"encoding-type": "url", "list-type": "2", "max-keys": str(limit), "prefix": prefix}
+        if token is not None:
+            query["continuation-token"] = token
+        code = "error"
+        try:
+            response = self._session.send(self._signed(query))
+            code = str(response.status_code)
+            return self._read(response, prefix)
+        except (BotoCoreError, HTTPError) as error:
+            code = "error"
+            raise from_boto(OPERATION, f"{self._subject}/{prefix}", error, time.time()) from error
+        finally:
+            self._report(OPERATION, code)
+
+    def _signed(self, query: dict[str, str]) -> Any:
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query.items()))
+        request = AWSRequest("GET", f"{self._url}?{text}", stream_output=True)
+        S3SigV4Auth(self._source(), "s3", self._region).add_auth(request)  # type: ignore[arg-type]
+        return request.prepare()
+
+    def _read(self, response: AWSResponse, prefix: str) -> Page:
+        subject = f"{self._subject}/{prefix}"
+        skew = clock_skew(response.headers.get("date"), time.time())
+        if response.status_code != 200:
+            body = response.raw.read(_ERROR_LIMIT).decode("utf-8", "replace")
+            response.raw.close()
+            raise from_answer(OPERATION, subject, Answer.from_body(response.status_code, body, skew))
+        try:
+            return parse_page(response.raw.stream(_CHUNK))
+        except InvalidListing as error:
+            response.raw.close()  # what is left in it belongs to no later answer
+            if error.answer is not None:
+                raise from_answer(OPERATION, subject, error.answer) from error
+            raise Transient(OPERATION, subject, str(error)) from error
+
+
+def every_page(fetch: Callable[[str | None], Page]) -> Iterator[RemoteEntry]:
+    """The entries of all pages, the next page being fetched when the last one is used up.
+
+    Raises:
+        Transient: the server leads in a circle.
+    """
+    token: str | None = None
+    while True:
+        page = fetch(token)
+        yield from page.entries
+        if page.next_token is None:
+            return
+        if page.next_token == token:
+            raise Transient(OPERATION, token, "the server answers with the same page again")
+        token = page.next_token
+
+
+class InvalidListing(Exception):
+    """What came is no complete listing; ``answer`` where it is an error document instead."""
+
+    def __init__(self, why: str, answer: Answer | None = None) -> None:
+        super().__init__(why)
+        self.answer = answer
+
+
+def parse_page(chunks: Iterator[bytes]) -> Page:
+    """The page in a ListObjectsV2 document, read as it arrives.
+
+    Raises:
+        InvalidListing: it is cut short, malformed, incomplete, or an error document.
+    """
+    reader = _Reader()
+    parser = ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    try:
+        for chunk in chunks:
+            parser.Parse(chunk, False)
+        parser.Parse(b"", True)
+        return reader.page()
+    except ExpatError as error:
+        raise InvalidListing(f"no well-formed XML: {error}") from error
+    except (KeyError, ValueError) as error:
+        raise InvalidListing(f"an entry lacks or garbles {error}") from error
+
+
+class _Reader:
+    """Collects the text of the few elements that matter; the depth tells an object's from the page's."""
+
+    def __init__(self) -> None:
+        self._path: list[str] = []
+        self._text: list[str] = []
+        self._root = ""
+        self._page: dict[str, str] = {}
+        self._contents: list[dict[str, str]] = []
+
+    def start(self, name: str, _attributes: dict[str, str]) -> None:
+        name = name.rpartition(":")[2]  # a few servers give the namespace a prefix
+        self._root = self._root or name
+        self._path.append(name)
+        self._text.clear()
+        if len(self._path) == 2 and name == "Contents":
+            self._contents.append({})
+
+    def text(self, text: str) -> None:
+        self._text.append(text)
+
+    def end(self, name: str) -> None:
+        name = self._path.pop()
+        if len(self._path) == 1 and name != "Contents":
+            self._page[name] = "".join(self._text)
+        elif len(self._path) == 2 and self._path[1] == "Contents":
+            self._contents[-1][name] = "".join(self._text)
+        self._text.clear()
+
+    def page(self) -> Page:
+        if self._root == "Error":
+            code, message = self._page.get("Code", ""), self._page.get("Message", "")
+            raise InvalidListing(f"{code}: {message}", Answer(200, code, message))
+        if self._root != "ListBucketResult":
+            raise InvalidListing(f"it is a {self._root} document")
+        encoded = self._page.get("EncodingType") == "url"
+        entries = [_entry(item, encoded=encoded) for item in self._contents]
+        if self._page.get("IsTruncated", "false").strip().lower() != "true":
+            return Page(entries, None)
+        if not self._page.get("NextContinuationToken"):
+            raise InvalidListing("there is more, but no token that leads to it")
+        return Page(entries, self._page["NextContinuationToken"])
+
+
+def _entry(item: dict[str, str], *, encoded: bool) -> RemoteEntry:
+    # Bytes that are no UTF-8 become surrogates, as in file names: keys.py names them as faults.
+    key = unquote_plus(item["Key"], errors="surrogateescape") if encoded else item["Key"]
+    return RemoteEntry(
+        key=ObjectKey(key),
+        size=int(item["Size"]),
+        etag=ETag(item["ETag"].strip().strip('"')),
+        modified=datetime.fromisoformat(item["LastModified"]).timestamp(),
+    )
