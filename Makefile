@@ -3,19 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+BUILDER ?= $(shell command -v podman || command -v docker || echo podman)
+TAG ?= dev
+# Names, versions and hashes and nothing else: no index, no path of a machine.
+COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format
+.PHONY: help setup demo test check images lock format
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv with everything
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=…")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[webhook,sidecar,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 demo: $(STAMP) ## run the main job on a real S3 server, and watch it (KEEP=1 leaves it running)
@@ -28,6 +34,20 @@ check: $(STAMP) ## formatter, linter, types, Dockerfiles
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile.webhook Dockerfile.sidecar
+
+images: ## build both container images with podman or docker (TAG, BUILD_OPTIONS)
+	$(BUILDER) build --file Dockerfile.webhook --tag data-sync-webhook:$(TAG) $(BUILD_OPTIONS) .
+	$(BUILDER) build --file Dockerfile.sidecar --tag data-sync-sidecar:$(TAG) $(BUILD_OPTIONS) .
+
+# All three at once: what the images hold is what the tests ran with.
+lock: ## choose the newest allowed versions of all dependencies, anew
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check 'uv>=0.8,<1'
+	rm -f requirements/*.txt
+	build/lock/bin/$(COMPILE) --extra webhook --extra sidecar --extra dev --output-file requirements/dev.txt
+	build/lock/bin/$(COMPILE) --extra webhook --constraint requirements/dev.txt --output-file requirements/webhook.txt
+	build/lock/bin/$(COMPILE) --extra sidecar --constraint requirements/dev.txt --output-file requirements/sidecar.txt
 
 format: $(STAMP) ## format the code and fix what the linter can
 	$(BIN)/ruff format .
