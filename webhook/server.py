@@ -1,0 +1,90 @@
+"""The Flask app: ``POST /mutate``, its limits, and what callers are told when they get it wrong.
+
+Takes a handler and knows nothing of pods. A mistake of our own never blocks a pod: the answer is
+then "allowed", with a warning, as ``failurePolicy: Ignore`` would have it, only without the delay.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from runtime.logs import fields
+from webhook.metrics import Metrics
+from webhook.reasons import Reason
+from webhook.review import Answer, Malformed, Review, decode, encode
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Review], Answer]
+
+BODY_LIMIT: Final = 3 * 1024 * 1024  # bytes; the API server's own limit for a request
+_JSON: Final = "application/json"
+
+
+def create_app(handler: Handler, metrics: Metrics) -> Flask:
+    """The application that answers admission reviews with ``handler``."""
+    app = Flask("webhook", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
+
+    @app.post("/mutate")
+    def mutate() -> Response:
+        started = time.perf_counter()
+        if request.mimetype != _JSON:
+            reason = f"Content-Type {request.mimetype or '(none)'!r} is not {_JSON}"
+            return _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason, "content_type", started)
+        review = decode(request.get_data(cache=False))
+        if isinstance(review, Malformed):
+            return _refused(HTTPStatus.BAD_REQUEST, review.reason, "malformed", started)
+        answer = _answer(handler, review)
+        metrics.answered(answer.result, answer.reason, time.perf_counter() - started)
+        _log(review, answer)
+        return jsonify(encode(review.uid, answer))
+
+    def _refused(code: HTTPStatus, sentence: str, reason: str, started: float) -> Response:
+        metrics.answered("malformed", reason, time.perf_counter() - started)
+        return _error(code, sentence)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        code = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+        if code is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return _refused(code, f"the body is larger than {BODY_LIMIT} bytes", "too_large", time.perf_counter())
+        return _error(code, error.description or code.phrase)
+
+    return app
+
+
+def _answer(handler: Handler, review: Review) -> Answer:
+    try:
+        return handler(review)
+    except Exception:
+        log.exception("admission failed", **fields(uid=review.uid, namespace=review.namespace, pod=review.name))
+        return Answer(allowed=True, reason=Reason.INTERNAL, result="error", warnings=(Reason.INTERNAL.sentence,))
+
+
+def _log(review: Review, answer: Answer) -> None:
+    log.info(
+        "admission",
+        **fields(
+            uid=review.uid,
+            namespace=review.namespace,
+            pod=review.name,
+            dry_run=review.dry_run,
+            result=answer.result,
+            reason=str(answer.reason),
+            **({"detail": answer.message} if answer.message else {}),
+        ),
+    )
+
+
+def _error(code: HTTPStatus, reason: str) -> Response:
+    response = jsonify({"error": reason})
+    response.status_code = code
+    return response

@@ -1,0 +1,192 @@
+"""``WEBHOOK_*`` variables → frozen settings, with all faults reported together.
+
+:class:`InjectionSettings` is what the pure rooms and the command line need; :class:`Settings` adds
+what only serving needs. Reading files and binding ports are the server's.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contract.names import DEFAULT_ROOT, is_dns_label
+from runtime import VERSION
+from runtime.endpoints import parse_listen
+
+LISTEN: Final = "WEBHOOK_LISTEN"
+METRICS_LISTEN: Final = "WEBHOOK_METRICS_LISTEN"
+TLS_CERT: Final = "WEBHOOK_TLS_CERT"
+TLS_KEY: Final = "WEBHOOK_TLS_KEY"
+SIDECAR_IMAGE: Final = "WEBHOOK_SIDECAR_IMAGE"
+CATALOG: Final = "WEBHOOK_CATALOG"
+THREADS: Final = "WEBHOOK_THREADS"
+LOG_LEVEL: Final = "WEBHOOK_LOG_LEVEL"
+EXPORT_ROOT: Final = "WEBHOOK_EXPORT_ROOT"
+EXPORT_LAYOUT: Final = "WEBHOOK_EXPORT_LAYOUT"
+EXPORT_FLOTTA_NAMESPACE: Final = "WEBHOOK_EXPORT_FLOTTA_NAMESPACE"
+CPU_REQUEST: Final = "WEBHOOK_SIDECAR_CPU_REQUEST"
+MEMORY_REQUEST: Final = "WEBHOOK_SIDECAR_MEMORY_REQUEST"
+MEMORY_LIMIT: Final = "WEBHOOK_SIDECAR_MEMORY_LIMIT"
+
+DEFAULT_SIDECAR_IMAGE: Final = f"flotta-data-sync-sidecar:{VERSION}"
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?")
+
+
+class SettingsError(ValueError):
+    """Variables that cannot be used; ``faults`` has one sentence for each, naming the variable."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionSettings:
+    """What decides how an injected pod looks, beside the pod."""
+
+    sidecar_image: str = DEFAULT_SIDECAR_IMAGE
+    export_root: str = DEFAULT_ROOT  # directory on the node; below it <namespace>/<workload>
+    flotta_namespace: str = ""  # the one namespace whose directories have no namespace level
+    cpu_request: str = "10m"  # Kubernetes quantities, of the sidecar and of its init container
+    memory_request: str = "64Mi"
+    memory_limit: str = "256Mi"
+
+    @staticmethod
+    def from_env(env: Mapping[str, str]) -> InjectionSettings:
+        """The settings in ``env``; an absent or empty variable means its default.
+
+        Raises:
+            SettingsError: naming every variable that cannot be used.
+        """
+        reader = _Reader(env)
+        settings = _injection(reader)
+        reader.finish()
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that ``python -m webhook`` is started with."""
+
+    injection: InjectionSettings
+    tls_cert: str  # PEM files; read again when they change
+    tls_key: str
+    listen: str = "0.0.0.0:10250"
+    metrics_listen: str = "0.0.0.0:9346"
+    threads: int = 8  # requests answered at once; more only helps with slow clients
+    log_level: str = "INFO"
+
+    @staticmethod
+    def from_env(env: Mapping[str, str]) -> Settings:
+        """The settings in ``env``.
+
+        Raises:
+            SettingsError: naming every variable that is missing or cannot be used.
+        """
+        reader = _Reader(env)
+        reader.read(CATALOG, "cluster", _catalog)
+        settings = Settings(
+            injection=_injection(reader),
+            tls_cert=reader.read(TLS_CERT, "", _needed),
+            tls_key=reader.read(TLS_KEY, "", _needed),
+            listen=reader.read(LISTEN, "0.0.0.0:10250", _listen),
+            metrics_listen=reader.read(METRICS_LISTEN, "0.0.0.0:9346", _listen),
+            threads=int(reader.read(THREADS, "8", _threads)),
+            log_level=reader.read(LOG_LEVEL, "INFO", _log_level),
+        )
+        reader.finish()
+        return settings
+
+
+class _Reader:
+    """Reads variables and collects what is wrong with them."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._faults: list[str] = []
+
+    def read(self, name: str, default: str, check: Callable[[str], str | None]) -> str:
+        text = self._env.get(name, "").strip() or default
+        fault = check(text)
+        if fault is None:
+            return text
+        self._faults.append(f"{name}: {fault}")
+        return default
+
+    def fault(self, sentence: str) -> None:
+        self._faults.append(sentence)
+
+    def finish(self) -> None:
+        if self._faults:
+            raise SettingsError(self._faults)
+
+
+def _injection(reader: _Reader) -> InjectionSettings:
+    layout = reader.read(EXPORT_LAYOUT, "namespaced", _layout)
+    namespace = reader.read(EXPORT_FLOTTA_NAMESPACE, "", _namespace)
+    if layout == "flotta" and not namespace:
+        reader.fault(f"{EXPORT_LAYOUT}: 'flotta' needs {EXPORT_FLOTTA_NAMESPACE}, the one namespace it is for")
+    return InjectionSettings(
+        sidecar_image=reader.read(SIDECAR_IMAGE, DEFAULT_SIDECAR_IMAGE, _image),
+        export_root=posixpath.normpath(reader.read(EXPORT_ROOT, DEFAULT_ROOT, _root)),
+        flotta_namespace=namespace if layout == "flotta" else "",
+        cpu_request=reader.read(CPU_REQUEST, "10m", _quantity),
+        memory_request=reader.read(MEMORY_REQUEST, "64Mi", _quantity),
+        memory_limit=reader.read(MEMORY_LIMIT, "256Mi", _quantity),
+    )
+
+
+def _catalog(text: str) -> str | None:
+    if text == "none":
+        return None
+    if text == "cluster":
+        return "'cluster' (the default) is not available in this version; set it to 'none' to decide from pods alone"
+    return f"{text!r} is neither 'cluster' nor 'none'"
+
+
+def _needed(text: str) -> str | None:
+    return None if text else "is not set; name a PEM file"
+
+
+def _listen(text: str) -> str | None:
+    try:
+        parse_listen(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _threads(text: str) -> str | None:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= 256:
+        return None
+    return f"{text!r} is no number from 1 to 256"
+
+
+def _log_level(text: str) -> str | None:
+    known = ("DEBUG", "INFO", "WARNING", "ERROR")
+    return None if text.upper() in known else f"{text!r} is none of {', '.join(known)}"
+
+
+def _layout(text: str) -> str | None:
+    return None if text in ("namespaced", "flotta") else f"{text!r} is neither 'namespaced' nor 'flotta'"
+
+
+def _namespace(text: str) -> str | None:
+    return None if not text or is_dns_label(text) else f"{text!r} is no namespace's name"
+
+
+def _image(text: str) -> str | None:
+    return f"{text!r} is no image's name" if re.search(r"\s", text) else None
+
+
+def _root(text: str) -> str | None:
+    if not text.startswith("/") or posixpath.normpath(text) == "/" or ".." in text.split("/"):
+        return f"{text!r} is no absolute directory below /"
+    return None
+
+
+def _quantity(text: str) -> str | None:
+    return None if _QUANTITY.fullmatch(text) else f"{text!r} is no quantity such as 10m or 64Mi"
