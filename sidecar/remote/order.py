@@ -98,7 +98,7 @@ def _unique(entries: Iterator[RemoteEntry]) -> Iterator[RemoteEntry]:
 
 
 def _spill(run: list[RemoteEntry], spill_dir: str) -> IO[bytes]:
-    file = tempfile.TemporaryFile(dir=spill_dir)
+    file = tempfile.TemporaryFile(dir=spill_dir)  # noqa: SIM115 - it stays open until it is merged
     try:
         for start in range(0, len(run), _BATCH):
             batch = [(entry.key, entry.size, entry.etag, entry.modified) for entry in run[start : start + _BATCH]]

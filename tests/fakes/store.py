@@ -67,7 +67,7 @@ class FakeStore:
     def put_large(
         self,
         key: ObjectKey,
-        size: int,  # noqa: ARG002 - nothing is cut into parts here
+        size: int,
         chunks: Iterable[bytes],
         metadata: dict[str, str],
         condition: Condition | None,

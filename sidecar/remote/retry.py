@@ -1,0 +1,193 @@
+"""Trying again: the one place that does it, and that knows when to stop.
+
+:class:`Retry` repeats single requests: exponential backoff with full jitter, for errors that may pass
+and no others. What a whole cycle may spend is bounded as well, so that ten thousand files and a
+server that is down cost a handful of requests, not forty thousand. :class:`RetryingStore` puts it
+around any ObjectStore; the S3 adapter gets :meth:`Retry.call` besides, for pages and parts
+(see ``attempt.py``).
+
+It never repeats what reads a stream: a body that breaks off is the caller's to start over.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sidecar.errors import SyncError, Throttled, Transient
+from sidecar.remote.store import Condition, Download, ObjectInfo, ObjectStore
+from sidecar.tree import ETag, ObjectKey, RemoteEntry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How patient to be. Seconds and counts; the defaults suit a cycle of 15 s on a bad link."""
+
+    attempts: int = 4  # for one request, the first included
+    base: float = 0.2  # the longest first wait; doubles with each attempt
+    cap: float = 5.0  # the longest wait of all
+    throttled_base: float = 1.0  # likewise, where the server asks for patience
+    throttled_cap: float = 20.0
+    patience: float = 60.0  # after so long no request is begun again, however few attempts it had
+    retries_per_cycle: int = 200  # all requests of a cycle together, first attempts not counted
+    failures_in_row: int = 3  # so many requests given up without a success between: the server is down
+
+
+class Retry:
+    """Repeats requests by ``policy``. Thread-safe; one for all that talk to one server.
+
+    ``sleep`` waits so many seconds and returns True where it was interrupted because we are to
+    stop (:meth:`runtime.shutdown.Shutdown.wait`); ``random`` gives numbers from 0 up to 1, ``clock``
+    monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        sleep: Callable[[float], bool],
+        random: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._policy = policy
+        self._sleep = sleep
+        self._random = random
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._retries_left = policy.retries_per_cycle
+        self._given_up = 0
+        self._last: Transient | None = None
+
+    def new_cycle(self) -> None:
+        """Forget what the last cycle spent, and give a server that was down another chance."""
+        with self._lock:
+            self._retries_left = self._policy.retries_per_cycle
+            self._given_up = 0
+            self._last = None
+
+    def call(self, operation: str, request: Callable[[], T], /) -> T:
+        """What ``request`` returns, trying again while that may help.
+
+        Raises:
+            SyncError: what it raised last; a Transient at once where the server counts as down.
+        """
+        self._refuse_if_down(operation)
+        start = self._clock()
+        attempt = 1
+        while True:
+            try:
+                result = request()
+            except Transient as error:
+                if not self._again(error, attempt, start):
+                    self._give_up(error)
+                    raise
+            except SyncError:
+                self._succeeded()  # a refusal is an answer: the server is there
+                raise
+            else:
+                self._succeeded()
+                return result
+            attempt += 1
+
+    def _again(self, error: Transient, attempt: int, start: float) -> bool:
+        """Wait for the next attempt; False where there is to be none."""
+        if attempt >= self._policy.attempts or self._is_down():
+            return False
+        wait = self._wait(error, attempt)
+        if self._clock() + wait - start > self._policy.patience:
+            return False
+        with self._lock:
+            if self._retries_left <= 0:
+                return False
+            self._retries_left -= 1
+        return not self._sleep(wait)
+
+    def _wait(self, error: Transient, attempt: int) -> float:
+        policy, doubled = self._policy, 2 ** (attempt - 1)
+        if isinstance(error, Throttled):
+            longest: float = min(policy.throttled_cap, policy.throttled_base * doubled)
+            return longest * (1 + self._random()) / 2  # at least half: a server that asks for time gets some
+        return float(min(policy.cap, policy.base * doubled) * self._random())
+
+    def _is_down(self) -> bool:
+        with self._lock:
+            return self._given_up >= self._policy.failures_in_row
+
+    def _refuse_if_down(self, operation: str) -> None:
+        with self._lock:
+            if self._given_up < self._policy.failures_in_row or self._last is None:
+                return
+            last = self._last
+        raise type(last)(operation, last.subject, f"not tried again in this cycle: {last.detail}")
+
+    def _succeeded(self) -> None:
+        with self._lock:
+            self._given_up = 0
+
+    def _give_up(self, error: Transient) -> None:
+        with self._lock:
+            self._given_up += 1
+            self._last = error
+
+
+class RetryingStore:
+    """An ObjectStore whose single requests are tried again.
+
+    Two things to know of it: a ``put`` with a condition may answer :class:`PreconditionFailed` because
+    an earlier attempt of its own got through and only its answer was lost: look by ``head`` whether the
+    object there is one's own. And ``list`` and ``put_large`` pass through as they are: the store inside
+    repeats their pages and parts by :meth:`Retry.call`.
+    """
+
+    def __init__(self, store: ObjectStore, retry: Retry) -> None:
+        self._store = store
+        self._retry = retry
+
+    def new_cycle(self) -> None:
+        """See :meth:`Retry.new_cycle`."""
+        self._retry.new_cycle()
+
+    def list(self, prefix: str) -> Iterator[RemoteEntry]:
+        """Passes through."""
+        return self._store.list(prefix)
+
+    def head(self, key: ObjectKey) -> ObjectInfo | None:
+        """Tried again."""
+        return self._retry.call("head", lambda: self._store.head(key))
+
+    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None = None) -> ETag:
+        """Tried again."""
+        return self._retry.call("put", lambda: self._store.put(key, body, metadata, condition))
+
+    def put_large(
+        self,
+        key: ObjectKey,
+        size: int,
+        chunks: Iterable[bytes],
+        metadata: dict[str, str],
+        condition: Condition | None,
+        confirm: Callable[[], None],
+    ) -> ETag:
+        """Passes through: what was read from ``chunks`` cannot be read again."""
+        return self._store.put_large(key, size, chunks, metadata, condition, confirm)
+
+    def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
+        """Opening is tried again, reading is not."""
+        return self._get(key, etag)
+
+    def copy(self, source: ObjectKey, target: ObjectKey) -> None:
+        """Tried again."""
+        self._retry.call("copy", lambda: self._store.copy(source, target))
+
+    def check(self) -> None:
+        """Tried again."""
+        self._retry.call("check", self._store.check)
+
+    @contextmanager
+    def _get(self, key: ObjectKey, etag: ETag) -> Iterator[Download]:
+        with ExitStack() as stack:
+            yield self._retry.call("get", lambda: stack.enter_context(self._store.get(key, etag)))

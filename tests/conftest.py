@@ -1,0 +1,54 @@
+"""Fixtures for everybody: real S3 servers, one of each kind for the whole session, and fresh buckets."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from contract.storage import Storage
+from demo.s3server import HOST, S3Server, Tls
+from webhook.certificates import KeyPair, issue, make_authority
+
+
+@pytest.fixture(scope="session")
+def authority() -> KeyPair:
+    """A certificate authority that nobody else trusts."""
+    return make_authority("test authority", timedelta(days=1))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """SeaweedFS over HTTP."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server_tls(authority: KeyPair) -> Iterator[S3Server]:
+    """SeaweedFS over HTTPS, its certificate issued by ``authority``."""
+    pair = issue(authority, [HOST, "localhost"], timedelta(days=1))
+    tls = Tls(pair.certificate_pem.decode(), pair.key_pem.decode(), authority.certificate_pem.decode())
+    with S3Server(tls) as server:
+        yield server
+
+
+@pytest.fixture
+def storage(s3_server: S3Server) -> Storage:
+    """A fresh bucket over HTTP."""
+    return new_bucket(s3_server)
+
+
+@pytest.fixture
+def storage_tls(s3_server_tls: S3Server) -> Storage:
+    """A fresh bucket over HTTPS."""
+    return new_bucket(s3_server_tls)
+
+
+def new_bucket(server: S3Server) -> Storage:
+    """Make a bucket of its own name on ``server``."""
+    name = f"bucket-{secrets.token_hex(6)}"
+    server.create_bucket(name)
+    return server.storage(name)
