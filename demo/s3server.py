@@ -94,6 +94,7 @@ class S3Server:
         self._directory = ""
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._client: Any = None
         self.access_key_id = "AK" + secrets.token_hex(8).upper()
         self.secret_access_key = secrets.token_hex(20)
 
@@ -149,12 +150,20 @@ class S3Server:
 
     def stop(self) -> None:
         """Kill the server with all its children and remove what it wrote; again is fine."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
         self._kill()
         if self._directory and not self._given:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def client(self) -> Any:
-        """A boto3 S3 client with the server's own credentials, to look at it from outside."""
+        """A boto3 S3 client with the server's own credentials, to look at it from outside; closed by :meth:`stop`."""
+        if self._client is None:
+            self._client = self._new_client()
+        return self._client
+
+    def _new_client(self) -> Any:
         import boto3  # noqa: PLC0415 - starting the server alone should not cost its import
         from botocore.config import Config  # noqa: PLC0415
 
@@ -170,11 +179,7 @@ class S3Server:
 
     def create_bucket(self, name: str) -> None:
         """Make an empty bucket."""
-        client = self.client()
-        try:
-            client.create_bucket(Bucket=name)
-        finally:
-            client.close()
+        self.client().create_bucket(Bucket=name)
 
     def storage_files(self, bucket: str) -> dict[str, str]:
         """The storage keys of ``bucket`` by name, as a ConfigMap and a Secret would hold them."""
