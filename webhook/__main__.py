@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from runtime import logs
-from webhook.settings import Settings, SettingsError
+from webhook.commands import explain_manifests, inject_manifests
+from webhook.manifests import ManifestError
+from webhook.settings import InjectionSettings, Settings, SettingsError
 
 DENIED = 1
 MISCONFIGURED = 2
@@ -28,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for fault in error.faults:
             print(f"webhook: {fault}", file=sys.stderr)
         return MISCONFIGURED
+    except (ManifestError, OSError, UnicodeDecodeError) as error:
+        print(f"webhook: {error}", file=sys.stderr)
+        return MISCONFIGURED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,7 +45,50 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve POST /mutate (the default)", description="Serve POST /mutate.")
     serve.set_defaults(run=_serve)
+    inject = commands.add_parser(
+        "inject",
+        help="print manifests with every pod injected",
+        description="Print the manifests of FILE with every pod and pod template injected, as admission would. "
+        "Exit 1 when one of them is denied.",
+    )
+    inject.add_argument("--for", dest="target", choices=["podman"], help="print what `podman kube play` accepts")
+    explain = commands.add_parser(
+        "explain",
+        help="say for each pod what would be done, and why",
+        description="Say for each pod and pod template in FILE what would be done, and why.",
+    )
+    for command, run in ((inject, _inject), (explain, _explain)):
+        command.add_argument("-f", "--file", required=True, help="a YAML file of manifests; - for standard input")
+        command.add_argument("-n", "--namespace", default="", help="the namespace of manifests that name none")
+        command.set_defaults(run=run)
     return parser
+
+
+def _inject(options: argparse.Namespace) -> int:
+    settings = InjectionSettings.from_env(os.environ)
+    podman = options.target == "podman"
+    result = inject_manifests(_read(options.file), settings, namespace=options.namespace, for_podman=podman)
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if result.denied:
+        for message in result.denied:
+            print(f"denied: {message}", file=sys.stderr)
+        return DENIED
+    print(result.text, end="")
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    settings = InjectionSettings.from_env(os.environ)
+    print(explain_manifests(_read(options.file), settings, namespace=options.namespace), end="")
+    return 0
+
+
+def _read(path: str) -> str:
+    if path == "-":
+        return sys.stdin.read()
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def _serve(_options: argparse.Namespace) -> int:

@@ -119,7 +119,7 @@ class _Reader:
         try:
             return parse(text)
         except MappingError as error:
-            self.faults += [f"annotation {key}: {fault}, in {shorten(text)}" for fault in error.faults]
+            self.faults.append(f"annotation {key}: {'; '.join(error.faults)} (in {shorten(text)})")
         except ValueError as error:
             self.faults.append(f"annotation {key}: {error}")
         return default
@@ -152,13 +152,13 @@ def load_yaml(text: str) -> Any:
     if len(text) > _MAPPINGS_LIMIT:
         raise ValueError(f"it is longer than {_MAPPINGS_LIMIT} characters: {shorten(text)}")
     try:
-        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader with less, not more
+        return yaml.load(text, Loader=PlainLoader)  # noqa: S506 - a SafeLoader with less, not more
     except (yaml.YAMLError, RecursionError) as error:
         problem = getattr(error, "problem", None) or str(error)
         raise ValueError(f"no valid YAML or JSON ({problem}): {shorten(text)}") from error
 
 
-class _PlainLoader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
     """YAML without aliases, duplicate keys and dates (a date is text here, as in JSON)."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -174,7 +174,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_PlainLoader.yaml_implicit_resolvers = {
+PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }

@@ -42,6 +42,11 @@ def escape(value: str) -> str:
     return value.replace("$", "$$")
 
 
+def unescape(value: str) -> str:
+    """The text that :func:`escape` was given."""
+    return value.replace("$$", "$")
+
+
 def port(pod: Json, resolution: Resolution) -> int:
     """The sidecar's port: the contract's, or the first free one of a fixed sequence."""
     declared = [entry for container in pods.all_containers(pod) for entry in container.get("ports") or []]

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Final
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from runtime.logs import fields
 from webhook.metrics import Metrics
@@ -39,7 +39,11 @@ def create_app(handler: Handler, metrics: Metrics) -> Flask:
         if request.mimetype != _JSON:
             reason = f"Content-Type {request.mimetype or '(none)'!r} is not {_JSON}"
             return _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason, "content_type", started)
-        review = decode(request.get_data(cache=False))
+        body = request.get_data(cache=False)
+        # Without a Content-Length, werkzeug cuts the body at the limit and says nothing.
+        if request.content_length is None and len(body) >= BODY_LIMIT:
+            raise RequestEntityTooLarge
+        review = decode(body)
         if isinstance(review, Malformed):
             return _refused(HTTPStatus.BAD_REQUEST, review.reason, "malformed", started)
         answer = _answer(handler, review)
