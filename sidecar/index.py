@@ -113,6 +113,17 @@ class Index:
             self.commit()
         self._writer.close()
 
+    def start_afresh(self, error: IndexBroken) -> None:
+        """Set a file that turned out to be broken aside and go on with an empty one.
+
+        Raises:
+            IndexUnusable: the disk refuses that too.
+        """
+        self._writer.close()
+        self._rows.clear()
+        self._set_aside(error)
+        self._writer = self._open()
+
     def scope(self, scope: Scope) -> int:
         """The number under which rows of ``scope`` are kept; the same in every run."""
         with _translated(self.path):

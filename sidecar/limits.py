@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -112,6 +113,33 @@ class Space:
             return self._statvfs(self._path)
         except OSError as error:
             raise from_os_error("statvfs", self._path, error) from error
+
+
+class Bandwidth:
+    """At most ``rate`` bytes a second over all threads, with bursts of one second. None: no limit.
+
+    ``sleep`` waits up to so many seconds and returns true when the wait was cut short by a stop.
+    """
+
+    def __init__(
+        self, rate: int | None, sleep: Callable[[float], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate = rate
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next = 0.0  # when the bytes granted so far will have been sent at the rate
+
+    def take(self, size: int) -> None:
+        """Wait until ``size`` bytes may go; a stop ends the wait, so that the last flush is not held up."""
+        if self._rate is None:
+            return
+        now = self._clock()
+        with self._lock:
+            wait = max(self._next, now - 1.0) - now
+            self._next = max(self._next, now - 1.0) + size / self._rate
+        if wait > 0:
+            self._sleep(wait)
 
 
 def _available(status: os.statvfs_result) -> int:

@@ -1,0 +1,143 @@
+"""The sidecar's command line, and the one place where its parts are put together.
+
+``python -m sidecar``          sync until SIGTERM
+``python -m sidecar --once``   one full cycle; exit 0 in sync, 1 some file failed, 2 misconfigured
+``python -m sidecar init``     what the init container does: owner record and directory rights
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Mapping as Dict
+
+from contract.spec import SpecError
+from contract.storage import Credentials, Storage
+from runtime import VERSION
+from runtime.endpoints import Endpoints
+from runtime.logs import configure, fields
+from runtime.shutdown import Shutdown
+from sidecar.engine import MISCONFIGURED, Engine
+from sidecar.errors import Misconfigured, SyncError
+from sidecar.link import Opened, OpenStore
+from sidecar.metrics import Metrics
+from sidecar.ownership import prepare
+from sidecar.progress import Progress
+from sidecar.settings import Settings
+
+log = logging.getLogger("sidecar")
+
+
+def main(arguments: list[str] | None = None, env: Dict[str, str] | None = None) -> int:
+    """Run the command that ``arguments`` name with the environment ``env``; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    configure()
+    try:
+        settings = Settings.from_env(os.environ if env is None else env)
+    except SpecError as error:
+        for fault in error.faults:
+            log.error("misconfigured", **fields(error=fault))
+        return MISCONFIGURED
+    configure(settings.log_level)
+    if options.command == "init":
+        return _init(settings, options.uid, options.gid)
+    return _sync(settings, once=options.once)
+
+
+def _sync(settings: Settings, *, once: bool) -> int:
+    _log_settings(settings)
+    shutdown = Shutdown(settings.grace_period)
+    shutdown.install()
+    progress = Progress()
+    metrics = Metrics(progress)
+    engine = Engine(settings, progress, metrics, shutdown, _store_opener(shutdown, metrics))
+    if once:
+        return engine.once()
+    endpoints = Endpoints(
+        settings.listen,
+        livez=engine.livez,
+        readyz=engine.readyz,
+        registry=metrics.registry,
+        status=lambda with_names: progress.status(with_names=with_names),
+    )
+    try:
+        port = endpoints.start()
+    except OSError as error:
+        log.error("misconfigured", **fields(error=f"DATA_SYNC_LISTEN: {settings.listen}: {error.strerror}"))
+        return MISCONFIGURED
+    log.info("listening", **fields(listen=settings.listen, port=port))
+    try:
+        engine.run()
+    except Misconfigured as error:
+        log.error("misconfigured", **fields(error=str(error)))
+        return MISCONFIGURED
+    finally:
+        endpoints.stop()
+    return 0
+
+
+def _store_opener(shutdown: Shutdown, metrics: Metrics) -> OpenStore:
+    # Imported here: `init` and `--help` need no S3 library, and a device starts many of them.
+    from sidecar.remote.retry import Retry, RetryingStore, RetryPolicy  # noqa: PLC0415
+    from sidecar.remote.s3 import S3Store  # noqa: PLC0415
+
+    def open_store(storage: Storage, credentials: Credentials) -> Opened:
+        retry = Retry(RetryPolicy(), shutdown.wait, random.random, time.monotonic)
+        bucket = S3Store(storage, credentials, attempt=retry.call, on_request=metrics.on_request)
+        return Opened(RetryingStore(bucket, retry), bucket.close)
+
+    return open_store
+
+
+def _init(settings: Settings, uid: int | None, gid: int | None) -> int:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    try:
+        aside = prepare(settings.export_dir, settings.spec.owner, uid, gid, stamp)
+    except SyncError as error:
+        log.error("directory cannot be prepared", **fields(reason=error.reason, error=str(error)))
+        return 1
+    if aside is not None:
+        log.warning("another owner's files were set aside", **fields(directory=settings.export_dir, aside=aside))
+    log.info("directory prepared", **fields(directory=settings.export_dir, uid=uid, gid=gid))
+    return 0
+
+
+def _log_settings(settings: Settings) -> None:
+    spec = settings.spec
+    log.info(
+        "settings",
+        **fields(
+            version=VERSION,
+            mappings=[{"direction": mapping.direction.value, **mapping.to_json()} for mapping in spec.mappings],
+            interval=spec.interval,
+            credentials=spec.credentials.value,
+            export_dir=settings.export_dir,
+            state_dir=settings.state_dir,
+            storage_dir=settings.storage_dir,
+            reconcile_interval=settings.reconcile_interval,
+            ingress_max_bytes=settings.ingress_max_bytes,
+            min_free_bytes=settings.floor.bytes,
+            min_free_share=settings.floor.share,
+            bandwidth=settings.bandwidth,
+            grace_period=settings.grace_period,
+        ),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sidecar", description="Syncs /export with an S3 bucket.")
+    parser.add_argument("--version", action="version", version=VERSION)
+    parser.add_argument("--once", action="store_true", help="one full cycle; exit 0 in sync, 1 failed, 2 misconfigured")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    init = commands.add_parser("init", help="settle whose directory this is and make its top writable")
+    init.add_argument("--uid", type=int, help="the user that the pod runs as")
+    init.add_argument("--gid", type=int, help="the group that shares the pod's volumes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

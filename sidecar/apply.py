@@ -1,0 +1,54 @@
+"""Carries out one action: open, check, transfer, check. Runs in worker threads, many at once.
+
+What comes back is an outcome for the engine to record; nothing here writes the index. Whatever is
+raised is a :class:`~sidecar.errors.SyncError`, and leaves both sides as they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contract.mapping import Direction
+from sidecar.bench import Bench, Done, LeftAlone, Outcome
+from sidecar.download import download
+from sidecar.errors import ChangedWhileReading, Refused
+from sidecar.local import files
+from sidecar.plan import Action, Compare, Upload
+from sidecar.upload import recheck_time, upload
+
+
+class Vanished(Refused):
+    """The file is gone since the walk saw it."""
+
+    reason = "vanished"
+
+
+def apply(bench: Bench, action: Action) -> Outcome:
+    """Carry out ``action``.
+
+    Raises:
+        SyncError: it could not be done; both sides are as they were.
+    """
+    bench.beat()
+    try:
+        if isinstance(action, Upload):
+            return upload(bench, action)
+        if isinstance(action, Compare):
+            return _compare(bench, action)
+        return download(bench, action)
+    except FileNotFoundError as error:
+        raise Vanished("open", bench.path(action.path), "it was removed meanwhile") from error
+
+
+def _compare(bench: Bench, action: Compare) -> Done | LeftAlone:
+    path = bench.path(action.path)
+    with bench.root.open_file(path) as fd:
+        now = files.look(fd, path)
+        sha256 = files.hash_file(fd, path, now.size, bench.beat)
+        if files.look(fd, path) != now:
+            raise ChangedWhileReading("compare", path, "it is being written")
+    if sha256 == action.agreed.sha256:
+        return Done(replace(action.agreed, local=now, recheck_at=recheck_time(bench, now)), moved=None)
+    if bench.mapping.direction is Direction.EGRESS:
+        return upload(bench, Upload(action.path, now, action.agreed))
+    return LeftAlone()

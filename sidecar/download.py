@@ -1,0 +1,89 @@
+"""Fetching one object into staging, verified; putting it in place is ``publish``'s."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from sidecar.bench import Bench, Done, Outcome
+from sidecar.errors import Corrupted, from_os_error
+from sidecar.local import files
+from sidecar.local.directories import fingerprint_of
+from sidecar.local.staging import Incoming, write_all
+from sidecar.plan import Download
+from sidecar.publish import Fetched
+from sidecar.remote.keys import key_for
+from sidecar.remote.store import META_MTIME, META_SHA256, ObjectInfo
+from sidecar.tree import Agreed, ObjectKey
+
+
+def download(bench: Bench, action: Download) -> Outcome:
+    path = bench.path(action.path)
+    local = bench.root.look(path)  # refuses links and directories before a byte is fetched
+    key = key_for(bench.mapping.prefix, action.path)
+    if local is not None and (action.local_edited or local != action.local):
+        same = _already_there(bench, action, key)
+        if same is not None:
+            return same
+    bench.space.reserve(action.remote.size, path)
+    try:
+        with bench.staging.create(path) as incoming:
+            return _fetch(bench, action, key, incoming)
+    except BaseException:
+        bench.space.release(action.remote.size, kept=False)
+        raise
+
+
+def _already_there(bench: Bench, action: Download, key: ObjectKey) -> Done | None:
+    """Settle a file that was never agreed on by content, without fetching the body."""
+    path = bench.path(action.path)
+    info = bench.store.head(key)
+    if info is None or META_SHA256 not in info.metadata:
+        return None
+    with bench.root.open_file(path) as fd:
+        before = files.look(fd, path)
+        if before.size != info.size:
+            return None
+        sha256 = files.hash_file(fd, path, before.size, bench.beat)
+        if sha256.hex() != info.metadata[META_SHA256] or files.look(fd, path) != before:
+            return None
+    return Done(Agreed(action.path, before, sha256, info.etag, info.size), None)
+
+
+def _fetch(bench: Bench, action: Download, key: ObjectKey, incoming: Incoming) -> Fetched:
+    path = bench.path(action.path)
+    digest = hashlib.sha256()
+    size = 0
+    with bench.store.get(key, action.remote.etag) as download:
+        for chunk in download.chunks:
+            bench.beat()
+            bench.throttle(len(chunk))
+            try:
+                write_all(incoming.fd, chunk)
+            except OSError as error:
+                raise from_os_error("write", path, error) from error
+            digest.update(chunk)
+            size += len(chunk)
+    info = download.info
+    if size != action.remote.size:
+        raise Corrupted("get", key, f"{size} bytes came, {action.remote.size} were listed")
+    if info.metadata.get(META_SHA256, digest.hexdigest()) != digest.hexdigest():
+        raise Corrupted("get", key, f"the body does not have the SHA-256 in its metadata ({META_SHA256})")
+    mtime = _mtime_ns(info)
+    try:
+        os.utime(incoming.fd, ns=(mtime, mtime))
+        placed = fingerprint_of(os.fstat(incoming.fd))
+    except OSError as error:
+        raise from_os_error("write", path, error) from error
+    return Fetched(action, path, incoming.name, digest.digest(), placed)
+
+
+def _mtime_ns(info: ObjectInfo) -> int:
+    """The writer's mtime where it is told, else the server's; never negative or absurd."""
+    text = info.metadata.get(META_MTIME, "")
+    seconds, dot, fraction = text.partition(".")
+    if seconds.isascii() and seconds.isdigit() and len(seconds) <= 11:
+        nanoseconds = fraction[:9].ljust(9, "0") if dot else "0"
+        if nanoseconds.isascii() and nanoseconds.isdigit():
+            return int(seconds) * 10**9 + int(nanoseconds)
+    return int(info.modified * 1e9)

@@ -1,0 +1,229 @@
+"""The engine: wakes every interval while this sidecar holds the directory, waits for it while another does.
+
+One thread runs it. Cycles never overlap; the next starts an interval after the last began, or at
+once when that one took longer. Nothing that a cycle meets ends the engine but a request to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from contract.mapping import Direction, Mapping
+from runtime.endpoints import Check
+from runtime.logs import fields
+from runtime.shutdown import Shutdown
+from sidecar import standby
+from sidecar.errors import Misconfigured, SyncError
+from sidecar.link import Link, OpenStore
+from sidecar.metrics import Metrics
+from sidecar.ownership import Lock, OwnerRecord, open_state
+from sidecar.progress import Progress, Result, Tally
+from sidecar.settings import Podinfo, Settings, StorageFiles
+from sidecar.syncer import Syncer
+
+log = logging.getLogger(__name__)
+
+STUCK: Final = 300.0  # seconds without any progress before /livez says so
+STANDBY_POLL: Final = 1.0  # seconds between two tries for the lock
+EXIT_REPORT: Final = "/dev/termination-log"  # where Kubernetes looks for a container's last words
+_REPORT_LIMIT: Final = 4096  # bytes that Kubernetes keeps of it
+
+IN_SYNC, SOME_FAILED, MISCONFIGURED = 0, 1, 2
+
+
+class Engine:
+    """See the module. :meth:`run` is the daemon, :meth:`once` a single cycle; use one of them, once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress,
+        metrics: Metrics,
+        shutdown: Shutdown,
+        open_store: OpenStore,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._metrics = metrics
+        self._shutdown = shutdown
+        self._clock = clock
+        self._now = now
+        self._link = Link(StorageFiles(settings), settings.spec.credentials, open_store, progress, settings.state_dir)
+        self._podinfo = Podinfo(settings)
+        self._leaving: tuple[Mapping, ...] = ()  # egress mappings that were edited away, flushed once more
+        self._lock = Lock(settings.state_dir)
+        self._syncer: Syncer | None = None
+        self._last_alive = clock()
+        progress.set_mappings(self._podinfo.mappings)
+
+    def livez(self) -> Check:
+        """Whether the engine makes progress, whether or not the server can be reached."""
+        idle = self._clock() - self._last_alive
+        return Check(idle < STUCK, "ok" if idle < STUCK else f"no progress for {idle:.0f} s; restart me")
+
+    def readyz(self) -> Check:
+        """Whether this directory's last complete cycle is known."""
+        if self._progress.ready:
+            return Check(True, "ok")
+        return Check(False, self._progress.waiting_for or "no complete cycle yet; /status says what is pending")
+
+    def run(self) -> None:
+        """Sync until a stop is asked for, then flush what is left."""
+        while not self._shutdown.requested:
+            started = self._clock()
+            wait = STANDBY_POLL
+            try:
+                if self._take_over():
+                    wait = self._settings.spec.interval
+                    self._cycle()
+            except SyncError as error:
+                self._cannot(error)
+            except Exception as error:
+                self._progress.waiting_for = f"internal error: {type(error).__name__}"
+                log.exception("cycle failed unexpectedly")
+            self._progress.next_cycle_at = started + wait
+            self._rest(started + wait)
+        self._end()
+
+    def once(self) -> int:
+        """One full cycle: :data:`IN_SYNC`, :data:`SOME_FAILED` or :data:`MISCONFIGURED`."""
+        try:
+            if not self._take_over():
+                log.error("another sidecar syncs this directory", **fields(directory=self._settings.export_dir))
+                return SOME_FAILED
+            return _exit_code(self._cycle())
+        except SyncError as error:
+            self._cannot(error)
+            return MISCONFIGURED if isinstance(error, Misconfigured) else SOME_FAILED
+        finally:
+            self._close()
+
+    def _take_over(self) -> bool:
+        """Whether this sidecar holds the directory; if not, believe what the holder says.
+
+        Raises:
+            SyncError: the directory cannot be used.
+        """
+        record = open_state(self._settings.state_dir, self._settings.spec.owner)
+        held = self._lock.acquire()
+        self._progress.lock_held = held
+        self._progress.standby = not held
+        if not held:
+            self._believe_holder()
+        elif self._syncer is None:
+            self._believe_holder()
+            self._syncer = self._hold(record)
+        return held
+
+    def _hold(self, record: OwnerRecord) -> Syncer:
+        log.info("this sidecar syncs the directory", **fields(directory=self._settings.export_dir))
+        return Syncer(
+            self._settings,
+            record,
+            self._link,
+            self._progress,
+            self._metrics,
+            self._shutdown,
+            self._alive,
+            self._clock,
+            self._now,
+        )
+
+    def _believe_holder(self) -> None:
+        said = standby.read(self._settings.state_dir)
+        if said is not None and said.mappings == standby.identity(self._podinfo.mappings):
+            self._progress.last_complete = self._progress.last_complete or said.last_complete
+            self._progress.holder = said.status
+
+    def _cycle(self) -> list[Tally] | None:
+        """Every mapping once; None where the storage is not known yet."""
+        assert self._syncer is not None  # whoever holds the lock has one
+        self._progress.cycle += 1
+        self._alive()
+        self._reload_mappings()
+        self._link.refresh()
+        if self._link.store is None:
+            return None
+        tallies = self._syncer.cycle(self._leaving + self._podinfo.mappings)
+        if all(tally.complete for tally in tallies):
+            self._progress.last_complete = self._now()
+            self._leaving = ()
+        with suppress(SyncError):  # a full disk must not stop the next cycle; the old statement stays true
+            self._state()
+        return tallies
+
+    def _state(self) -> None:
+        status = self._progress.status(with_names=False)
+        mappings = standby.identity(self._podinfo.mappings)
+        standby.write(self._settings.state_dir, standby.Statement(self._progress.last_complete, mappings, status))
+
+    def _reload_mappings(self) -> None:
+        before = self._podinfo.mappings
+        if self._podinfo.refresh():
+            now = self._podinfo.mappings
+            gone = (mapping for mapping in before if mapping not in now)
+            self._leaving += tuple(mapping for mapping in gone if mapping.direction is Direction.EGRESS)
+            self._progress.last_complete = None
+            log.info("mappings changed", **fields(mappings=[mapping.to_json() for mapping in now]))
+        if self._podinfo.fault and self._progress.notices.get("mappings") != self._podinfo.fault:
+            log.error("mappings not taken over", **fields(error=self._podinfo.fault))
+        self._progress.notices = {"mappings": self._podinfo.fault} if self._podinfo.fault else {}
+        self._progress.set_mappings(self._leaving + self._podinfo.mappings)
+
+    def _cannot(self, error: SyncError) -> None:
+        if self._progress.waiting_for != str(error):
+            log.error("directory cannot be synced", **fields(reason=error.reason, error=str(error)))
+        self._progress.waiting_for = str(error)
+
+    def _rest(self, until: float) -> None:
+        while (left := until - self._clock()) > 0 and not self._shutdown.wait(min(left, STUCK / 10)):
+            self._alive()
+
+    def _end(self) -> None:
+        """Send what is left while time allows, and say by name what is not sent."""
+        if self._syncer is not None and self._link.store is not None:
+            log.info("stopping", **fields(seconds_left=round(self._shutdown.remaining(), 1)))
+            with suppress(SyncError):
+                self._report(self._syncer.flush(self._leaving + self._podinfo.mappings))
+                self._state()
+        self._close()
+
+    def _report(self, tallies: list[Tally]) -> None:
+        files = sum(tally.pending_files for tally in tallies)
+        if not files:
+            log.info("everything is sent", **fields(files=sum(tally.transferred for tally in tallies)))
+            return
+        names = [failure["name"] for tally in tallies for failure in tally.failures]
+        report: dict[str, Any] = {
+            "message": "not sent; the next sidecar on this directory sends it",
+            "pending_files": files,
+            "pending_bytes": sum(tally.pending_bytes for tally in tallies),
+            "errors": [str(tally.error) for tally in tallies if tally.error is not None],
+            "names": names,
+        }
+        log.error("stopped with unsent files", **fields(**report))
+        with suppress(OSError), open(EXIT_REPORT, "r+", encoding="utf-8") as file:  # only where kubelet made it
+            file.write(json.dumps(report)[:_REPORT_LIMIT])
+
+    def _close(self) -> None:
+        if self._syncer is not None:
+            self._syncer.close()
+        self._link.close()
+        self._lock.release()
+
+    def _alive(self) -> None:
+        self._last_alive = self._clock()
+
+
+def _exit_code(tallies: list[Tally] | None) -> int:
+    if tallies is None or any(tally.misconfigured for tally in tallies):
+        return MISCONFIGURED
+    in_sync = all(tally.result is Result.OK and not tally.pending_files for tally in tallies)
+    return IN_SYNC if in_sync else SOME_FAILED

@@ -1,0 +1,209 @@
+"""One mapping, one pass: look at both sides, plan, apply, and count what came of it.
+
+A pass never raises: whatever ended it early is in its tally. What lives longer than a pass (index,
+store, lock) is handed in by the engine.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from contract.mapping import Direction, Mapping, contains
+from contract.names import OWN_DIR
+from runtime.logs import fields
+from sidecar.bench import Bench
+from sidecar.errors import AccessDenied, SyncError
+from sidecar.index import Index, Scope
+from sidecar.local.directories import Root
+from sidecar.local.scan import Notice, Passed, walk
+from sidecar.metrics import Metrics
+from sidecar.patience import Patience
+from sidecar.plan import Action, RemoteFile, plan_egress, plan_ingress
+from sidecar.progress import Tally
+from sidecar.publish import Publisher, is_conflict_copy
+from sidecar.recorder import Recorder
+from sidecar.remote.keys import Collisions, listing_prefix, path_for
+from sidecar.remote.order import ListingOutOfOrder, Ordering
+from sidecar.remote.store import ObjectStore
+from sidecar.transfer import Internal, Transfer
+from sidecar.tree import LocalEntry, NameFault, RemoteEntry
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Passed over by the walk, yet data that does not reach the bucket: counted as pending.
+_PENDING: Final = frozenset({Passed.NOT_UTF8, Passed.TOO_LONG, Passed.UNREADABLE})
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """When each scope's egress was last held against a real listing. Monotonic seconds."""
+
+    interval: float  # 0: only at start
+    clock: Callable[[], float] = time.monotonic
+    _last: dict[int, float] = field(default_factory=dict)
+
+    def due(self, scope: int) -> bool:
+        """Whether this cycle should list."""
+        last = self._last.get(scope)
+        return last is None or (self.interval > 0 and self.clock() - last >= self.interval)
+
+    def done(self, scope: int) -> None:
+        """It was listed to the end."""
+        self._last[scope] = self.clock()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What passes share: long-lived parts of the engine, for one store."""
+
+    store: ObjectStore
+    index: Index
+    ordering: Ordering
+    reconciliation: Reconciliation
+    patience: Patience
+    metrics: Metrics
+    executor: Executor
+    in_flight: int
+
+
+class Pass:
+    """One pass over one mapping."""
+
+    def __init__(self, tools: Tools, bench: Bench, publisher: Publisher, scope: Scope, tally: Tally) -> None:
+        self._tools = tools
+        self._bench = bench
+        self._publisher = publisher
+        self._mapping = bench.mapping
+        self._scope = scope
+        self._tally = tally
+
+    def run(self, select: Callable[[Iterator[Action]], Iterable[Action]] = lambda actions: actions) -> None:
+        """Sync the mapping. ``select`` may reorder or cut short what was planned."""
+        try:
+            number = self._tools.index.scope(self._scope)
+            plan = self._egress if self._mapping.direction is Direction.EGRESS else self._ingress
+            try:
+                self._transfer(number, select(plan(number)))
+            except ListingOutOfOrder:
+                self._start_over()
+                self._transfer(number, select(plan(number)))
+        except SyncError as error:
+            self._tally.end_early(error)
+            self._count(error.reason)
+        except Exception as error:
+            log.exception("a pass failed unexpectedly", **fields(mapping=str(self._mapping)))
+            self._tally.end_early(Internal("sync", self._mapping.directory, type(error).__name__))
+            self._count(Internal.reason)
+
+    def _transfer(self, number: int, actions: Iterable[Action]) -> None:
+        tools = self._tools
+        recorder = Recorder(self._bench, tools.index, number, self._tally, tools.metrics, tools.patience)
+        Transfer(self._bench, recorder, self._publisher, tools.executor, tools.in_flight).run(actions)
+
+    def _start_over(self) -> None:
+        """Forget what the broken-off listing said; what was transferred is in the index."""
+        done, moved = self._tally.transferred, self._tally.moved_bytes
+        self._tally.reset()
+        self._tally.transferred, self._tally.moved_bytes = done, moved
+
+    def _egress(self, number: int) -> Iterator[Action]:
+        rows = self._counted(self._tools.index.rows(number))
+        local = walk(self._bench.root, self._mapping.directory, self._noticed, _not_ours)
+        if not self._tools.reconciliation.due(number):
+            yield from plan_egress(local, rows, None, self._bench.now())
+            return
+        yield from plan_egress(local, rows, self._listing_if_allowed(), self._bench.now())
+        self._tools.reconciliation.done(number)
+
+    def _ingress(self, number: int) -> Iterator[Action]:
+        rows = self._counted(self._tools.index.rows(number))
+        ignore_missing = self._ignoring(Passed.MISSING, Passed.SPECIAL)
+        local = walk(self._bench.root, self._mapping.directory, ignore_missing, _ours)
+        yield from plan_ingress(self._weighed(local), rows, self._listing(), restore=self._mapping.restore)
+
+    def _listing_if_allowed(self) -> Iterator[RemoteFile] | None:
+        """The listing to reconcile with; None for keys that may write but not list, which is common."""
+        listing = self._listing()
+        try:
+            first = next(listing, None)
+        except AccessDenied as error:
+            log.warning("reconciling skipped: the keys may not list", **fields(error=str(error)))
+            return None
+        return _prepended(first, listing)
+
+    def _listing(self) -> Iterator[RemoteFile]:
+        prefix = self._mapping.prefix
+        entries = self._tools.store.list(listing_prefix(prefix))
+        collisions = Collisions()
+        for entry in self._tools.ordering.in_order(prefix, iter(entries)):
+            path = path_for(prefix, entry)
+            if path is not None and not isinstance(path, NameFault):
+                path = self._forbidden(entry, self._bench.path(path)) or collisions.check(path) or path
+            if isinstance(path, NameFault):
+                self._quarantined(path)
+            elif path is not None:
+                yield RemoteFile(path, entry.size, entry.etag, entry.modified)
+
+    def _forbidden(self, entry: RemoteEntry, path: str) -> NameFault | None:
+        if path.split("/", 1)[0] == OWN_DIR:
+            return NameFault(entry.key, f"{OWN_DIR} is data-sync's own directory")
+        return None
+
+    def _quarantined(self, fault: NameFault) -> None:
+        if self._mapping.direction is Direction.INGRESS:
+            self._tally.reasons["quarantined"] += 1
+            self._tally.quarantine(fault.name, fault.why)
+            self._count("quarantined")
+
+    def _noticed(self, notice: Notice) -> None:
+        self._count(notice.why.value)
+        self._tally.notice(notice.name, notice.why.value, notice.detail, pending=notice.why in _PENDING)
+        if notice.why is not Passed.MISSING:
+            log.debug("passed over", **fields(path=notice.name, reason=notice.why.value, detail=notice.detail))
+
+    def _ignoring(self, *reasons: Passed) -> Callable[[Notice], None]:
+        return lambda notice: None if notice.why in reasons else self._noticed(notice)
+
+    def _count(self, reason: str) -> None:
+        self._tools.metrics.errors.labels(self._mapping.direction.value, reason).inc()
+
+    def _counted(self, rows: Iterator[T]) -> Iterator[T]:
+        for row in rows:
+            self._tally.indexed += 1
+            yield row
+
+    def _weighed(self, entries: Iterator[LocalEntry]) -> Iterator[LocalEntry]:
+        for entry in entries:
+            self._tally.ingress_bytes += entry.fingerprint.size
+            yield entry
+
+
+def ingress_size(root: Root, mappings: Iterable[Mapping]) -> int:
+    """Bytes on the device below the directories of ``mappings``, each counted once."""
+    directories = sorted({mapping.directory for mapping in mappings})
+    outermost = [one for one in directories if not any(other != one and contains(other, one) for other in directories)]
+    return sum(
+        entry.fingerprint.size for directory in outermost for entry in walk(root, directory, lambda _: None, _ours)
+    )
+
+
+def _ours(path: str) -> bool:
+    return path == OWN_DIR
+
+
+def _not_ours(path: str) -> bool:
+    """What egress leaves out: our own directory, and copies kept of local edits."""
+    return path == OWN_DIR or is_conflict_copy(path)
+
+
+def _prepended(first: T | None, rest: Iterator[T]) -> Iterator[T]:
+    if first is not None:
+        yield first
+        yield from rest

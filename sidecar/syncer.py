@@ -1,0 +1,213 @@
+"""Syncs a directory that this process holds: all mappings once in a cycle, egress before ingress.
+
+It owns what lives as long as the lock is held: the index, the workers, what was learned about
+contended keys and restless files. When to run, and whether, is the engine's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain, islice
+from typing import Final
+
+from contract.mapping import Direction, Mapping
+from runtime.logs import fields
+from runtime.shutdown import Shutdown
+from sidecar.bench import Bench, Contention, Stopping
+from sidecar.errors import SyncError
+from sidecar.index import Index, IndexBroken, Scope
+from sidecar.limits import Bandwidth, Space
+from sidecar.link import Link
+from sidecar.local.directories import Root
+from sidecar.local.staging import Staging
+from sidecar.mapping_pass import Pass, Reconciliation, Tools, ingress_size
+from sidecar.metrics import Metrics
+from sidecar.ownership import OwnerRecord
+from sidecar.patience import Patience
+from sidecar.plan import Action
+from sidecar.progress import Progress, Result, Tally
+from sidecar.publish import Publisher
+from sidecar.settings import Settings
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT: Final = 16  # transfers at once
+SORTED_FLUSH: Final = 100_000  # files that the last flush sorts by size; any more go as they come
+STOP_MARGIN: Final = 2.0  # seconds of the grace period kept for writing down what is left
+
+
+class Syncer:
+    """See the module. The engine's thread alone uses it.
+
+    Raises:
+        SyncError: at construction, the directory or its index cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        record: OwnerRecord,
+        link: Link,
+        progress: Progress,
+        metrics: Metrics,
+        shutdown: Shutdown,
+        alive: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._record = record
+        self._link = link
+        self._progress = progress
+        self._metrics = metrics
+        self._shutdown = shutdown
+        self._alive = alive
+        self._clock = clock
+        self._now = now
+        self._flushing = False
+        self._space = Space(settings.export_dir, settings.floor, settings.ingress_max_bytes)
+        self._bandwidth = Bandwidth(settings.bandwidth, shutdown.wait, clock)
+        self._reconciliation = Reconciliation(settings.reconcile_interval, clock)
+        self._contention = Contention(clock)
+        self._patience = Patience(clock)
+        self._index = Index(f"{settings.state_dir}/index")
+        self._executor = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="transfer")
+        with Root(settings.export_dir) as root, closing(Staging(root)) as staging:
+            Publisher(root, staging, self._index, self._stamp).recover()
+
+    def close(self) -> None:
+        """Stop the workers and close the index."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._index.close()
+
+    def cycle(self, mappings: Iterable[Mapping]) -> list[Tally]:
+        """Sync every one of ``mappings`` once; the tallies say what came of each. The link must be up.
+
+        Raises:
+            SyncError: the exported directory itself cannot be used.
+        """
+        chosen = list(mappings)
+        self._progress.free_bytes = self._space.free()
+        with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
+            publisher = Publisher(root, staging, self._index, self._stamp)
+            ingress = [mapping for mapping in chosen if mapping.direction is Direction.INGRESS]
+            if ingress and self._space.has_ceiling:
+                self._space.set_used(ingress_size(root, ingress))
+            tallies = []
+            for direction in Direction:
+                some = [mapping for mapping in chosen if mapping.direction is direction]
+                if some:
+                    tallies += self._direction(direction, some, root, staging, publisher)
+            if ingress:
+                publisher.age()
+        return tallies
+
+    def flush(self, mappings: Iterable[Mapping]) -> list[Tally]:
+        """The last pass before the end: egress only, smallest and oldest first, as long as time is left.
+
+        Raises:
+            SyncError: the exported directory itself cannot be used.
+        """
+        self._flushing = True
+        return self.cycle(mapping for mapping in mappings if mapping.direction is Direction.EGRESS)
+
+    def _direction(
+        self, direction: Direction, mappings: list[Mapping], root: Root, staging: Staging, publisher: Publisher
+    ) -> list[Tally]:
+        started = self._clock()
+        tallies = [self._pass(mapping, root, staging, publisher) for mapping in mappings]
+        results = {tally.result for tally in tallies}
+        result = next(result for result in (Result.FAILED, Result.PARTIAL, Result.OK) if result in results)
+        seconds = self._clock() - started
+        self._metrics.cycles.labels(direction.value, result.value).inc()
+        self._metrics.cycle_seconds.labels(direction.value).observe(seconds)
+        _log_cycle(direction, self._progress.cycle, result, tallies, seconds)
+        return tallies
+
+    def _pass(self, mapping: Mapping, root: Root, staging: Staging, publisher: Publisher) -> Tally:
+        store, storage = self._link.store, self._link.storage
+        assert store is not None  # the engine runs no cycle without a link
+        assert storage is not None
+        tools = Tools(
+            store=store,
+            index=self._index,
+            ordering=self._link.ordering,
+            reconciliation=self._reconciliation,
+            patience=self._patience,
+            metrics=self._metrics,
+            executor=self._executor,
+            in_flight=IN_FLIGHT,
+        )
+        bench = Bench(
+            root=root,
+            mapping=mapping,
+            store=store,
+            staging=staging,
+            space=self._space,
+            writer=self._record.id,
+            contention=self._contention,
+            now=self._now,
+            stamp=self._stamp,
+            alive=self._alive,
+            beat=self._beat,
+            throttle=self._bandwidth.take,
+            may_wait=lambda path: not self._patience.lost_with(path),
+        )
+        tally = self._progress.begin(mapping)
+        scope = Scope(storage.endpoint, storage.bucket, mapping, self._record.id)
+        Pass(tools, bench, publisher, scope, tally).run(self._select)
+        if self._shutdown.requested and not self._flushing and tally.error is None:
+            tally.end_early(Stopping("sync", mapping.directory, "interrupted by the stop"))
+        self._progress.end(mapping)
+        if isinstance(tally.error, IndexBroken):
+            self._start_index_afresh(tally.error)
+        return tally
+
+    def _start_index_afresh(self, error: IndexBroken) -> None:
+        self._index.start_afresh(error)
+        self._reconciliation = Reconciliation(self._settings.reconcile_interval, self._clock)
+
+    def _select(self, actions: Iterator[Action]) -> Iterable[Action]:
+        if self._flushing:
+            head = sorted(islice(actions, SORTED_FLUSH), key=lambda action: (action.size, action.since))
+            return chain(head, actions)
+        return self._until_stop(actions)
+
+    def _until_stop(self, actions: Iterator[Action]) -> Iterator[Action]:
+        for action in actions:
+            if self._shutdown.requested:
+                return  # the flush that follows decides anew, smallest first
+            yield action
+
+    def _beat(self) -> None:
+        """Called from within transfers: shows progress, and ends what must not go on."""
+        self._alive()
+        if not self._shutdown.requested:
+            return
+        if self._shutdown.remaining() < STOP_MARGIN:
+            raise Stopping("sync", self._settings.export_dir, "the grace period is over")
+
+    def _stamp(self) -> str:
+        return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
+
+
+def _log_cycle(direction: Direction, cycle: int, result: Result, tallies: list[Tally], seconds: float) -> None:
+    errors: list[SyncError] = [tally.error for tally in tallies if tally.error is not None]
+    log.log(
+        logging.INFO if result is Result.OK else logging.WARNING,
+        "cycle",
+        **fields(
+            direction=direction.value,
+            cycle=cycle,
+            result=result.value,
+            files=sum(tally.transferred for tally in tallies),
+            bytes=sum(tally.moved_bytes for tally in tallies),
+            pending=sum(tally.pending_files for tally in tallies),
+            seconds=round(seconds, 3),
+            **({"error": "; ".join(map(str, errors))} if errors else {}),
+        ),
+    )

@@ -1,0 +1,183 @@
+"""Sending one file: read it as one state, send it on condition, and never over a stranger's only copy.
+
+Small bodies are read whole and looked at again before the PUT; large ones are hashed first, sent by
+multipart, and looked at again before they become visible (promises 8 and 11).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.bench import Bench, Done
+from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Refused
+from sidecar.local import files
+from sidecar.plan import Upload
+from sidecar.remote.keys import key_for
+from sidecar.remote.store import (
+    META_MTIME,
+    META_SHA256,
+    META_WRITER,
+    SMALL_BODY,
+    Condition,
+    IfAbsent,
+    IfMatch,
+    ObjectInfo,
+)
+from sidecar.tree import Agreed, ETag, Fingerprint, ObjectKey
+
+FRESH: Final = 60.0  # seconds
+
+
+class Contended(Refused):
+    """Someone else keeps writing the same key."""
+
+    reason = "contended"
+    hint = "two writers share one key; put $(NODE_NAME) or $(POD_NAME) into the target"
+
+
+def upload(bench: Bench, action: Upload) -> Done:
+    key = key_for(bench.mapping.prefix, action.path)
+    path = bench.path(action.path)
+    with bench.root.open_file(path) as fd:
+        if files.look(fd, path).size <= SMALL_BODY:
+            return _upload_small(bench, action, key, fd)
+        return _upload_large(bench, action, key, fd)
+
+
+def _upload_small(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done:
+    path = bench.path(action.path)
+    snapshot = files.read_snapshot(fd, path, patient=bench.may_wait(path))
+    sent = _Sent(key, len(snapshot.body), snapshot.sha256, snapshot.fingerprint, snapshot.body)
+    if snapshot.settled and (etag := _already_agreed(action, sent)):
+        return _done(bench, action, sent, etag, None)
+
+    def send(condition: Condition | None) -> ETag:
+        bench.throttle(len(snapshot.body))
+        return bench.store.put(key, snapshot.body, _metadata(bench, sent), condition)
+
+    etag, moved = _put(bench, action, sent, send)
+    return _done(bench, action, sent, etag, moved, settled=snapshot.settled)
+
+
+def _upload_large(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done:
+    path = bench.path(action.path)
+    before = files.look(fd, path)
+    sha256 = files.hash_file(fd, path, before.size, bench.beat)
+    sent = _Sent(key, before.size, sha256, before)
+    if etag := _already_agreed(action, sent):
+        return _done(bench, action, sent, etag, None)
+    patient = bench.may_wait(path)
+    settled = True
+
+    def send(condition: Condition | None) -> ETag:
+        second = hashlib.sha256()
+
+        def chunks() -> Iterator[bytes]:
+            for chunk in files.read_chunks(fd, path, before.size, bench.beat):
+                second.update(chunk)
+                bench.throttle(len(chunk))
+                yield chunk
+
+        def confirm() -> None:
+            nonlocal settled
+            settled = second.digest() == sha256
+            if not settled and patient:
+                raise ChangedWhileReading("read", path, "it is being written")
+
+        metadata = _metadata(bench, sent)
+        if not patient:
+            metadata.pop(META_SHA256)  # it will go as it is, so nothing may be claimed of its content
+        return bench.store.put_large(key, before.size, chunks(), metadata, condition, confirm)
+
+    etag, moved = _put(bench, action, sent, send)
+    return _done(bench, action, sent, etag, moved, settled=settled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    key: ObjectKey
+    size: int
+    sha256: bytes
+    fingerprint: Fingerprint
+    body: bytes | None = None
+
+
+def _put(
+    bench: Bench, action: Upload, sent: _Sent, send: Callable[[Condition | None], ETag]
+) -> tuple[ETag, int | None]:
+    """Send on condition of what was last seen there; returns the ETag and the bytes moved."""
+    expected = _expectation(action)
+    if expected is not None:
+        try:
+            return send(expected), sent.size
+        except (PreconditionFailed, NotFound):
+            pass  # someone else wrote or removed it, or our own first try did arrive: look
+    for _ in range(3):
+        there = bench.store.head(sent.key)
+        if there is not None and _holds(there, sent):
+            return there.etag, None
+        if there is not None and there.metadata.get(META_WRITER) != bench.writer:
+            _set_aside(bench, sent.key)
+        try:
+            return send(IfMatch(there.etag) if there else IfAbsent()), sent.size
+        except (PreconditionFailed, NotFound):
+            continue
+    raise Contended("put", sent.key, "it changes each time we look")
+
+
+def _expectation(action: Upload) -> Condition | None:
+    if action.listed:
+        if action.remote is None:
+            return IfAbsent()
+        agreed = action.agreed
+        return IfMatch(agreed.etag) if agreed and agreed.etag == action.remote.etag else None
+    return IfMatch(action.agreed.etag) if action.agreed else IfAbsent()
+
+
+def _set_aside(bench: Bench, key: ObjectKey) -> None:
+    """Keep a version that someone else wrote: our upload must not destroy the only copy (promise 11)."""
+    if not bench.contention.may_set_aside(key):
+        raise Contended("put", key, "another writer changed it more than once within an hour")
+    bench.store.copy(key, ObjectKey(f"{key}.conflict-{bench.stamp()}"))
+
+
+def _holds(there: ObjectInfo, sent: _Sent) -> bool:
+    """Whether the object already has this content; its ETag counts only as the MD5 that it often is."""
+    if there.size != sent.size:
+        return False
+    if META_SHA256 in there.metadata:
+        return there.metadata[META_SHA256] == sent.sha256.hex()
+    return sent.body is not None and there.etag == hashlib.md5(sent.body, usedforsecurity=False).hexdigest()
+
+
+def _already_agreed(action: Upload, sent: _Sent) -> ETag | None:
+    """The object's version where only times moved: the content is what was agreed, and still there."""
+    agreed = action.agreed
+    if agreed is None or (agreed.sha256, agreed.local.size) != (sent.sha256, sent.size):
+        return None
+    if action.listed and (action.remote is None or action.remote.etag != agreed.etag):
+        return None  # a listing of this cycle shows the object gone or altered
+    return agreed.etag
+
+
+def _metadata(bench: Bench, sent: _Sent) -> dict[str, str]:
+    seconds, nanoseconds = divmod(sent.fingerprint.mtime_ns, 10**9)
+    return {
+        META_SHA256: sent.sha256.hex(),
+        META_MTIME: f"{seconds}.{nanoseconds:09d}",
+        META_WRITER: bench.writer,
+    }
+
+
+def recheck_time(bench: Bench, seen: Fingerprint) -> float:
+    """When to compare content once more: a young file may change again without moving its mtime (promise 9)."""
+    now = bench.now()
+    return now + FRESH if now - seen.mtime_ns / 1e9 < FRESH else 0.0
+
+
+def _done(bench: Bench, action: Upload, sent: _Sent, etag: ETag, moved: int | None, *, settled: bool = True) -> Done:
+    recheck_at = recheck_time(bench, sent.fingerprint)
+    return Done(Agreed(action.path, sent.fingerprint, sent.sha256, etag, sent.size, recheck_at), moved, settled)
