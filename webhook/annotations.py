@@ -5,6 +5,7 @@ Only reads texts: what the options mean for a pod is ``resolution``'s and ``deci
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -141,7 +142,7 @@ def _mappings(direction: Direction, text: str) -> tuple[SyncMapping, ...]:
 
 
 def load_yaml(text: str) -> Any:
-    """The one YAML (or JSON) document in ``text``.
+    """The one JSON or YAML document in ``text``; JSON is read as JSON, since YAML knows not all of it.
 
     Aliases and duplicate keys are refused: a few lines of the former can stand for gigabytes, and
     of the latter one would silently win.
@@ -152,10 +153,25 @@ def load_yaml(text: str) -> Any:
     if len(text) > _MAPPINGS_LIMIT:
         raise ValueError(f"it is longer than {_MAPPINGS_LIMIT} characters: {shorten(text)}")
     try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except (json.JSONDecodeError, RecursionError):
+        pass  # YAML then, which has its own word about both
+    except ValueError as error:
+        raise ValueError(f"{error}: {shorten(text)}") from error
+    try:
         return yaml.load(text, Loader=PlainLoader)  # noqa: S506 - a SafeLoader with less, not more
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a number beyond Python's limit
         problem = getattr(error, "problem", None) or str(error)
         raise ValueError(f"no valid YAML or JSON ({problem}): {shorten(text)}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"the key {key!r} is there twice")
+        result[key] = value
+    return result
 
 
 class PlainLoader(yaml.SafeLoader):
@@ -167,10 +183,11 @@ class PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[str] = set()
+        for key in (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key in seen:
                 raise yaml.constructor.ConstructorError(problem=f"the key {key!r} is there twice")
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 

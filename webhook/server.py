@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Review], Answer]
 
 BODY_LIMIT: Final = 3 * 1024 * 1024  # bytes; the API server's own limit for a request
+_CHUNK: Final = 64 * 1024  # bytes
 _JSON: Final = "application/json"
 
 
@@ -59,10 +60,18 @@ def create_app(handler: Handler, metrics: Metrics) -> Flask:
     def http_error(error: HTTPException) -> Response:
         code = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         if code is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            _drain()
             return _refused(code, f"the body is larger than {BODY_LIMIT} bytes", "too_large", time.perf_counter())
         return _error(code, error.description or code.phrase)
 
     return app
+
+
+def _drain() -> None:
+    """Read on for a while: a client that is still sending would see a reset and not our answer."""
+    left = 2 * BODY_LIMIT
+    while left > 0 and (chunk := request.environ["wsgi.input"].read(min(left, _CHUNK))):
+        left -= len(chunk)
 
 
 def _answer(handler: Handler, review: Review) -> Answer:
