@@ -181,6 +181,10 @@ class S3Server:
         """Make an empty bucket."""
         self.client().create_bucket(Bucket=name)
 
+    def delete_bucket(self, name: str) -> None:
+        """Remove a bucket with all that is in it."""
+        self.client().delete_bucket(Bucket=name)
+
     def storage_files(self, bucket: str) -> dict[str, str]:
         """The storage keys of ``bucket`` by name, as a ConfigMap and a Secret would hold them."""
         files = {

@@ -59,6 +59,23 @@ class Reconciliation:
         self._last[scope] = self.clock()
 
 
+class Named:
+    """Names that the log has told of once; bounded, so that at the worst one is told again."""
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._names: set[str] = set()
+        self._limit = limit
+
+    def first_time(self, name: str) -> bool:
+        """True when ``name`` was not asked for before; it counts as told then."""
+        if name in self._names:
+            return False
+        if len(self._names) >= self._limit:
+            self._names.clear()
+        self._names.add(name)
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What passes share: long-lived parts of the engine, for one store."""
@@ -68,6 +85,7 @@ class Tools:
     ordering: Ordering
     reconciliation: Reconciliation
     patience: Patience
+    named: Named
     metrics: Metrics
     executor: Executor
     in_flight: int
@@ -163,10 +181,13 @@ class Pass:
             self._count("quarantined")
 
     def _noticed(self, notice: Notice) -> None:
+        if self._tools.named.first_time(notice.name):
+            log.warning("passed over", **fields(path=notice.name, reason=notice.why.value, detail=notice.detail))
+        if notice.why is Passed.SPECIAL:
+            self._tally.skipped += 1  # links, FIFOs, devices are never synced: no error, and nothing pending
+            return
         self._count(notice.why.value)
         self._tally.notice(notice.name, notice.why.value, notice.detail, pending=notice.why in _PENDING)
-        if notice.why is not Passed.MISSING:
-            log.debug("passed over", **fields(path=notice.name, reason=notice.why.value, detail=notice.detail))
 
     def _ignoring(self, *reasons: Passed) -> Callable[[Notice], None]:
         return lambda notice: None if notice.why in reasons else self._noticed(notice)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -27,6 +27,7 @@ class Metrics:
     """Counters for the engine to move; ``registry`` holds them and the gauges of ``progress``."""
 
     def __init__(self, progress: Progress, now: Callable[[], float] = time.time) -> None:
+        disable_created_metrics()  # the contract's names and no others
         self.registry = CollectorRegistry()
         self.files = self._counter("files_transferred", "Files whose body was sent or fetched.", "direction")
         self.bytes = self._counter("bytes_transferred", "Bytes of bodies sent or fetched.", "direction")

@@ -91,9 +91,6 @@ class Tally:
 
     def notice(self, name: str, reason: str, detail: str, *, pending: bool) -> None:
         """The walk passed ``name`` over; ``pending`` when it is data that should have gone."""
-        if reason == "not_a_file":
-            self.skipped += 1  # links, FIFOs, devices: never synced, so neither an error nor pending
-            return
         self.reasons[reason] += 1
         self.pending_files += pending
         if len(self.failures) < LISTED:
@@ -261,6 +258,7 @@ def _mapping_status(entry: MappingProgress, now: float, *, with_names: bool) -> 
         "pending_bytes": pending[1] if pending else None,
         "oldest_pending_age_seconds": round(now - pending[2], 1) if pending and pending[0] and pending[2] else None,
         "indexed_files": tally.indexed if tally else None,
+        "skipped_files": tally.skipped if tally else None,
         "errors": dict(tally.reasons) if tally else {},
         "limited": tally.limited if tally else False,
         "quarantined_files": tally.quarantined_files if tally else None,

@@ -24,7 +24,7 @@ from sidecar.limits import Bandwidth, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root
 from sidecar.local.staging import Staging
-from sidecar.mapping_pass import Pass, Reconciliation, Tools, ingress_size
+from sidecar.mapping_pass import Named, Pass, Reconciliation, Tools, ingress_size
 from sidecar.metrics import Metrics
 from sidecar.ownership import OwnerRecord
 from sidecar.patience import Patience
@@ -74,6 +74,7 @@ class Syncer:
         self._reconciliation = Reconciliation(settings.reconcile_interval, clock)
         self._contention = Contention(clock)
         self._patience = Patience(clock)
+        self._named = Named()
         self._index = Index(f"{settings.state_dir}/index")
         self._executor = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="transfer")
         with Root(settings.export_dir) as root, closing(Staging(root)) as staging:
@@ -138,6 +139,7 @@ class Syncer:
             ordering=self._link.ordering,
             reconciliation=self._reconciliation,
             patience=self._patience,
+            named=self._named,
             metrics=self._metrics,
             executor=self._executor,
             in_flight=IN_FLIGHT,

@@ -36,19 +36,19 @@ def s3_server_tls(authority: KeyPair) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def storage(s3_server: S3Server) -> Storage:
+def storage(s3_server: S3Server) -> Iterator[Storage]:
     """A fresh bucket over HTTP."""
-    return new_bucket(s3_server)
+    yield from _bucket(s3_server)
 
 
 @pytest.fixture
-def storage_tls(s3_server_tls: S3Server) -> Storage:
+def storage_tls(s3_server_tls: S3Server) -> Iterator[Storage]:
     """A fresh bucket over HTTPS."""
-    return new_bucket(s3_server_tls)
+    yield from _bucket(s3_server_tls)
 
 
-def new_bucket(server: S3Server) -> Storage:
-    """Make a bucket of its own name on ``server``."""
+def _bucket(server: S3Server) -> Iterator[Storage]:
     name = f"bucket-{secrets.token_hex(6)}"
     server.create_bucket(name)
-    return server.storage(name)
+    yield server.storage(name)
+    server.delete_bucket(name)  # each one takes volumes of the server, which has not many

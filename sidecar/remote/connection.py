@@ -101,7 +101,14 @@ def open_client(storage: Storage, source: KeySource, credentials: Credentials, s
         keys = source()
         place |= {"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key}
         place |= {"aws_session_token": keys.token}
-    return session.create_client("s3", **place)
+    client = session.create_client("s3", **place)
+    client.meta.events.register("before-call.s3", _never_redirect)
+    return client
+
+
+def _never_redirect(params: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from following a PermanentRedirect by itself: it asks the same server where to go, for ever."""
+    params["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 # Option, variable, default, converter: without names in the first two nothing can be configured.

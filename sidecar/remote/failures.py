@@ -152,6 +152,8 @@ def from_obstore(operation: str, subject: str, error: BaseException) -> SyncErro
     detail = text.rpartition(" - ")[2][:_DETAIL_LIMIT]
     if _OBSTORE_TLS.search(debug):
         return Untrusted(operation, subject, _last_cause(debug))
+    if re.search(r"^ *inner: BareRedirect,$", debug, re.MULTILINE):
+        return Misconfigured(operation, subject, "the server redirects", hint="check BUCKET_REGION and BUCKET_HOST")
     if "External AWS credential provider" in text:
         return AccessDenied(operation, subject, detail)
     if "HttpError {" in debug or "reqwest::Error" in debug:

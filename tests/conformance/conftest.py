@@ -35,8 +35,13 @@ def moto_endpoint() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def moto_client(moto_endpoint: str) -> Iterator[Any]:
     """boto3's view of moto."""
-    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    client = boto3.client("s3", endpoint_url=moto_endpoint, region_name="us-east-1", **keys)
+    client = boto3.client(
+        "s3",
+        endpoint_url=moto_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
     yield client
     client.close()
 
