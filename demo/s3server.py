@@ -123,6 +123,11 @@ class S3Server:
         return f"{self.scheme}://{HOST}:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """The server's process, which leads a group of its own; 0 while it does not run."""
+        return self._process.pid if self._process else 0
+
+    @property
     def log_file(self) -> str:
         """Where the server's output goes; gone after :meth:`stop`."""
         return os.path.join(self._directory, "log")
