@@ -1,0 +1,75 @@
+"""Settings: every fault at once, each naming its variable; the program exits 2 and says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from webhook.settings import InjectionSettings, Settings, SettingsError
+
+GOOD = {"WEBHOOK_CATALOG": "none", "WEBHOOK_TLS_CERT": "tls.crt", "WEBHOOK_TLS_KEY": "tls.key"}
+
+
+def test_defaults_are_the_contracts() -> None:
+    settings = Settings.from_env(GOOD)
+    assert settings == Settings(InjectionSettings(), "tls.crt", "tls.key")
+    assert (settings.listen, settings.metrics_listen) == ("0.0.0.0:10250", "0.0.0.0:9346")
+    assert settings.injection.export_root == "/var/local/yggdrasil/device/volumes"
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.from_env({
+        **GOOD,
+        "WEBHOOK_LISTEN": "127.0.0.1:1",
+        "WEBHOOK_METRICS_LISTEN": "[::1]:2",
+        "WEBHOOK_THREADS": "3",
+        "WEBHOOK_LOG_LEVEL": "debug",
+        "WEBHOOK_SIDECAR_IMAGE": "mirror/sidecar:2",
+        "WEBHOOK_EXPORT_ROOT": "/srv/edge/",
+        "WEBHOOK_EXPORT_LAYOUT": "flotta",
+        "WEBHOOK_EXPORT_FLOTTA_NAMESPACE": "flotta",
+        "WEBHOOK_SIDECAR_CPU_REQUEST": "20m",
+        "WEBHOOK_SIDECAR_MEMORY_REQUEST": "1Gi",
+        "WEBHOOK_SIDECAR_MEMORY_LIMIT": "2Gi",
+    })  # fmt: skip
+    injection = InjectionSettings("mirror/sidecar:2", "/srv/edge", "flotta", "20m", "1Gi", "2Gi")
+    assert settings == Settings(injection, "tls.crt", "tls.key", "127.0.0.1:1", "[::1]:2", 3, "debug")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        pytest.param("WEBHOOK_CATALOG", "", "'none'", id="the default catalog, which is to come"),
+        pytest.param("WEBHOOK_CATALOG", "maybe", "'maybe'", id="an unknown catalog"),
+        pytest.param("WEBHOOK_TLS_CERT", "", "not set", id="no certificate"),
+        pytest.param("WEBHOOK_TLS_KEY", " ", "not set", id="no key"),
+        pytest.param("WEBHOOK_LISTEN", "10250", "listen address", id="a port for an address"),
+        pytest.param("WEBHOOK_METRICS_LISTEN", "a:b", "listen address", id="a word for a port"),
+        pytest.param("WEBHOOK_THREADS", "0", "1 to 256", id="no threads"),
+        pytest.param("WEBHOOK_LOG_LEVEL", "loud", "'loud'", id="an unknown log level"),
+        pytest.param("WEBHOOK_SIDECAR_IMAGE", "a b", "'a b'", id="an image with a space"),
+        pytest.param("WEBHOOK_EXPORT_ROOT", "relative", "absolute", id="a relative root"),
+        pytest.param("WEBHOOK_EXPORT_ROOT", "/", "below /", id="the node's own root"),
+        pytest.param("WEBHOOK_EXPORT_ROOT", "/srv/../etc", "absolute", id="a root that climbs"),
+        pytest.param("WEBHOOK_EXPORT_LAYOUT", "flat", "'flat'", id="an unknown layout"),
+        pytest.param("WEBHOOK_EXPORT_LAYOUT", "flotta", "WEBHOOK_EXPORT_FLOTTA_NAMESPACE", id="flotta, for none"),
+        pytest.param("WEBHOOK_EXPORT_FLOTTA_NAMESPACE", "A/B", "'A/B'", id="a path for a namespace"),
+        pytest.param("WEBHOOK_SIDECAR_MEMORY_LIMIT", "much", "'much'", id="a word for a quantity"),
+    ],
+)
+def test_a_fault_names_its_variable(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({**GOOD, name: value})
+    assert [fault.startswith(f"{name}: ") and said in fault for fault in caught.value.faults] == [True]
+
+
+def test_all_faults_are_reported_together() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"WEBHOOK_LISTEN": "x", "WEBHOOK_THREADS": "x"})
+    named = [fault.partition(":")[0] for fault in caught.value.faults]
+    assert sorted(named) == [
+        "WEBHOOK_CATALOG", "WEBHOOK_LISTEN", "WEBHOOK_THREADS", "WEBHOOK_TLS_CERT", "WEBHOOK_TLS_KEY",
+    ]  # fmt: skip
+
+
+def test_the_commands_without_a_cluster_need_no_variable() -> None:
+    assert InjectionSettings.from_env({}) == InjectionSettings()
