@@ -116,5 +116,5 @@ def moved(before: str, after: str) -> list[tuple[str, float, float]]:
 
 def _samples(text: str) -> dict[str, float]:
     lines = [line.rpartition(" ") for line in text.splitlines() if line.startswith("data_sync_")]
-    noise = ("_bucket{", "_created", "_timestamp_seconds", "_free_bytes")
+    noise = ("_bucket{", "_created", "_timestamp_seconds", "_age_seconds", "_free_bytes")
     return {name: float(value) for name, _, value in lines if not any(part in name for part in noise)}

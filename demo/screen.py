@@ -52,8 +52,9 @@ def open_screen(board: Board) -> Iterator[Screen]:
         yield PlainScreen()
         return
     console = Console(highlight=False)
-    with Live(console=console, get_renderable=lambda: panels(board), refresh_per_second=4) as live:
-        yield LiveScreen(live.console)
+    # Transient: the panels go with the block, so that the verdict is the last line.
+    with Live(console=console, get_renderable=lambda: panels(board), refresh_per_second=4, transient=True):
+        yield LiveScreen(console)
 
 
 class PlainScreen:

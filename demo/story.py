@@ -68,8 +68,8 @@ class Story:
         self.start_storage()
         pod = self.admit_pod()
         self.bucket.put(f"{REMOTE}greeting.txt", b"Hello from the bucket.\n")
-        before = self.start_pod(pod)
-        self.see_first_download()
+        self.start_pod(pod)
+        before = self.see_first_download()
         self.change_object()
         self.see_cycles()
         self.show_metrics(before)
@@ -103,8 +103,8 @@ class Story:
         admitted.pod["metadata"]["namespace"] = NAMESPACE  # the API server's own doing
         return admitted.pod
 
-    def start_pod(self, pod: Json) -> str:
-        """Run what the patched pod prescribes; returns the sidecar's metrics at that moment."""
+    def start_pod(self, pod: Json) -> None:
+        """Run what the patched pod prescribes."""
         self.screen.step("The patched pod runs: its own variables, mounts and files, and nothing else")
         directory = self.state / "pod"
         directory.mkdir()
@@ -122,16 +122,16 @@ class Story:
                 self._observe()
         if os.geteuid() != 0:
             self.screen.say("Not run as root: users and capabilities of the containers are not shown here.")
-        return self.runner.get("/metrics")
 
     def _observe(self) -> None:
         self.observer = self.stack.enter_context(Observer(self.runner, self.board, self.screen))
 
-    def see_first_download(self) -> None:
-        """What lay in the bucket before the pod started arrives with the first cycle."""
+    def see_first_download(self) -> str:
+        """What lay in the bucket before the pod started arrives; returns the sidecar's metrics at that moment."""
         self.screen.step(f"{REMOTE}greeting.txt was in the bucket already: the first cycle fetches it")
         self._wait_for_cycles("ingress", 1)
         self._same(self.bucket.contents(REMOTE), files(self.export / DOWNLOADS), "on the device")
+        return self.runner.get("/metrics")
 
     def change_object(self) -> None:
         """A new object, and a second later another version of it."""
@@ -156,7 +156,7 @@ class Story:
 
     def show_metrics(self, before: str) -> None:
         """The counters that the cycles moved."""
-        self.screen.step("The metrics that moved")
+        self.screen.step("The metrics that moved since the first cycle")
         changed = moved(before, self.runner.get("/metrics"))
         width = max((len(name) for name, _, _ in changed), default=0)
         for name, old, new in changed:
