@@ -64,10 +64,6 @@ REFUSALS: dict[str, tuple[bytes, type[SyncError]]] = {
     "a full server refuses": (response(507), Refused),
     "an unknown refusal is refused": (refusal(400, "SomethingNew"), Refused),
     "a key too long is quarantined": (refusal(400, "KeyTooLongError"), Quarantined),
-    "HTTP on a TLS port is untrusted (Go)": (
-        response(400, b"Client sent an HTTP request to an HTTPS server.\n"),
-        Untrusted,
-    ),
 }
 
 
@@ -94,10 +90,24 @@ def test_a_refusal_has_its_class(
         store = open_store(server)
         error = failure(lambda: operation(store))
         store.close()
-    if expected is Untrusted and type(error) is Refused:
-        pytest.skip("botocore drops bodies that are no XML")
     assert type(error) is expected
     assert len(server.requests) == 1, "a library tried again by itself"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"Client sent an HTTP request to an HTTPS server.\n",
+        b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>",
+    ],
+    ids=["in the words of Go", "in the words of nginx"],
+)
+@pytest.mark.parametrize("way", ["put", "list"])
+def test_plain_http_on_a_tls_port_is_untrusted(words: bytes, way: str) -> None:
+    with FaultServer(lambda _: response(400, words)) as server:
+        store = open_store(server)
+        assert type(failure(lambda: OPERATIONS[way](store))) is Untrusted
+        store.close()
 
 
 @pytest.mark.parametrize(
