@@ -1,0 +1,67 @@
+"""What only real S3 servers can show: what an upload leaves behind on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.session import Session
+
+from contract.storage import Storage
+from sidecar.errors import ChangedWhileReading
+from sidecar.remote.connection import trusted
+from sidecar.remote.s3 import S3Store
+from sidecar.tree import ObjectKey
+
+KEY = ObjectKey("dir/large")
+
+
+@pytest.fixture
+def client(s3_storage: Storage) -> Iterator[Any]:
+    """The same bucket seen by botocore alone."""
+    client = Session().create_client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=s3_storage.endpoint,
+        verify=trusted(s3_storage),
+        aws_access_key_id=s3_storage.access_key_id,
+        aws_secret_access_key=s3_storage.secret_access_key,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    yield client
+    client.close()
+
+
+def refuse() -> None:
+    raise ChangedWhileReading("read", KEY)
+
+
+def test_an_upload_that_was_not_confirmed_leaves_no_parts_behind(s3_storage: Storage, client: Any) -> None:
+    store = S3Store(s3_storage)
+    with pytest.raises(ChangedWhileReading):
+        store.put_large(KEY, 9 * 2**20, [b"x" * 9 * 2**20], {}, None, refuse)
+    store.close()
+    assert client.list_multipart_uploads(Bucket=s3_storage.bucket).get("Uploads", []) == []
+    assert client.list_objects_v2(Bucket=s3_storage.bucket).get("Contents", []) == []
+
+
+def test_an_object_looks_the_same_to_another_client(s3_storage: Storage, client: Any) -> None:
+    store = S3Store(s3_storage)
+    etag = store.put(KEY, b"body", {"data-sync-writer": "me"})
+    store.close()
+    seen = client.get_object(Bucket=s3_storage.bucket, Key=KEY)
+    assert seen["Body"].read() == b"body"
+    assert seen["Metadata"] == {"data-sync-writer": "me"}
+    assert seen["ETag"] == f'"{etag}"'
+    assert seen["ContentType"] == "application/octet-stream"
+
+
+def test_metadata_of_another_client_is_read_with_lower_case_names(s3_storage: Storage, client: Any) -> None:
+    client.put_object(Bucket=s3_storage.bucket, Key=KEY, Body=b"x", Metadata={"Someones-Own": "Value"})
+    store = S3Store(s3_storage)
+    info = store.head(KEY)
+    store.close()
+    assert info is not None
+    assert info.metadata == {"someones-own": "Value"}
