@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -16,13 +17,14 @@ from typing import Any, Final
 from wsgiref.types import WSGIApplication
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from runtime.endpoints import Check, Endpoints
 from runtime.logs import fields
 from webhook.certificates import not_after
 from webhook.metrics import Metrics
-from webhook.settings import TLS_CERT, TLS_KEY, Settings
+from webhook.settings import METRICS_LISTEN, TLS_CERT, TLS_KEY, Settings
 
 log = logging.getLogger(__name__)
 
@@ -155,12 +157,20 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
     def _start_endpoints(self) -> None:
         # In the worker: threads do not survive the fork, and the counters are the worker's.
         ready = Check(True, "ready")
-        Endpoints(
+        endpoints = Endpoints(
             self._settings.metrics_listen,
             livez=lambda: Check(True, "alive"),
             readyz=lambda: ready,
             registry=self._metrics.registry,
-        ).start()
+        )
+        try:
+            endpoints.start()
+        except OSError as error:
+            log.error(
+                "cannot listen",
+                **fields(variable=METRICS_LISTEN, address=self._settings.metrics_listen, error=str(error)),
+            )
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)  # ends the master too, instead of trying for ever
 
 
 class _Logger(Logger):  # type: ignore[misc]  # gunicorn has no types

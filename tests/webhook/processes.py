@@ -38,7 +38,7 @@ class Webhook:
         self.log: list[dict[str, Any]] = []
         self._listening = threading.Event()
         self.install(self.leaf())
-        self._env = {
+        self.env = {
             "PATH": os.environ["PATH"],
             "WEBHOOK_CATALOG": "none",
             "WEBHOOK_LISTEN": f"{HOST}:{self.port}",
@@ -60,7 +60,7 @@ class Webhook:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "webhook"], env=self._env, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+            [sys.executable, "-m", "webhook"], env=self.env, stderr=subprocess.PIPE, text=True, encoding="utf-8"
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
