@@ -229,7 +229,8 @@ class S3Server:
                 f"s3.cert.file={self._write('tls.crt', self._tls.certificate)}",
                 f"s3.key.file={self._write('tls.key', self._tls.key)}",
             ]
-        return [_weed(), "mini", *(f"-{option}" for option in options)]
+        # Without a directory of its own for them it leaves log files in the system's temporary one.
+        return [_weed(), f"-logdir={self._directory}", "mini", *(f"-{option}" for option in options)]
 
     def _identities(self) -> str:
         keys = {"accessKey": self.access_key_id, "secretKey": self.secret_access_key}
