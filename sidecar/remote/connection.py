@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 CONNECT_SECONDS: Final = 5.0
-STALL_SECONDS: Final = 25.0  # without a single byte; a slow but steady transfer may take for ever
+STALL_SECONDS: Final = 25.0  # without a single byte; a slow but steady download may take for ever
+# No library counts a body on its way out as a sign of life, and the server answers only when it has
+# it all. So this is how long a body of 8 MiB may take: it allows for links of 28 KB/s.
+SENDING_SECONDS: Final = 300.0
 _POOL: Final = 32  # connections kept for the signed listing and for multipart
 
 
@@ -77,15 +80,18 @@ def open_session(storage: Storage, stall: float) -> URLLib3Session:
     return URLLib3Session(verify=verify, proxies=proxies, timeout=timeout, max_pool_connections=_POOL)
 
 
-def open_client(storage: Storage, source: KeySource, credentials: Credentials, stall: float) -> Any:
-    """botocore's S3 client, for what obstore cannot do. With static keys it reads no variable and no file."""
+def open_client(storage: Storage, source: KeySource, credentials: Credentials, patience: float) -> Any:
+    """botocore's S3 client, for what obstore cannot do. With static keys it reads no variable and no file.
+
+    ``patience`` is in seconds without an answer: parts may be slow to send, and copies slow to make.
+    """
     from botocore.config import Config  # noqa: PLC0415 - boto's weight comes with the first rare operation
     from botocore.session import Session  # noqa: PLC0415
 
     config = Config(
         region_name=storage.region,
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=stall,
+        read_timeout=patience,
         max_pool_connections=_POOL,
         retries={"total_max_attempts": 1, "mode": "standard"},
         s3={"addressing_style": "virtual" if storage.virtual_hosted else "path"},

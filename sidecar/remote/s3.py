@@ -27,7 +27,7 @@ from sidecar.errors import (
     Transient,
 )
 from sidecar.remote.attempt import Attempt, once
-from sidecar.remote.connection import STALL_SECONDS, open_client, open_obstore
+from sidecar.remote.connection import SENDING_SECONDS, STALL_SECONDS, open_client, open_obstore
 from sidecar.remote.control import CONTENT_TYPE, Control, bare, is_odd, quoted, sendable
 from sidecar.remote.credentials import key_source
 from sidecar.remote.failures import from_obstore, obstore_answer
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta, PutMode
 
 _CHUNK: Final = 2**20  # bytes of a body handed on at once
+_QUICK_BODY: Final = 256 * 2**10  # bytes that leave within STALL_SECONDS on any link worth the name
 # What obstore mixes in among an object's own metadata.
 _STANDARD: Final = frozenset(
     {"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Cache-Control", "Storage-Class"}
@@ -54,7 +55,8 @@ class S3Store:
     """An :class:`~sidecar.remote.store.ObjectStore`. Thread-safe.
 
     ``on_request`` hears of every request: the operation, and the HTTP status or ``error``.
-    ``stall`` is after how many seconds without a byte a connection counts as dead.
+    ``stall`` is after how many seconds without a byte a connection counts as dead; ``sending`` takes
+    its place while a body of some size is on its way out, or a copy is being made.
     """
 
     def __init__(
@@ -65,14 +67,16 @@ class S3Store:
         attempt: Attempt = once,
         on_request: Report = _report_nothing,
         stall: float = STALL_SECONDS,
+        sending: float = SENDING_SECONDS,
     ) -> None:
         source = key_source(storage, credentials)
         self._bucket = storage.bucket
         self._attempt = attempt
         self._report = on_request
         self._lister = Lister(storage, source, stall, on_request)
-        self._control = Control(storage.bucket, lambda: open_client(storage, source, credentials, stall), on_request)
+        self._control = Control(storage.bucket, lambda: open_client(storage, source, credentials, sending), on_request)
         self._store = open_obstore(storage, source, credentials, stall)
+        self._sender = open_obstore(storage, source, credentials, sending)
 
     def close(self) -> None:
         """Let the connections go; the store is not used after it."""
@@ -104,9 +108,8 @@ class S3Store:
             with self._request("put", key):
                 attributes = {"Content-Type": CONTENT_TYPE, **metadata}
                 mode = _mode(condition)
-                result = obstore.put(
-                    self._store, sendable(key), body, attributes=attributes, mode=mode, use_multipart=False
-                )
+                store = self._store if len(body) <= _QUICK_BODY else self._sender
+                result = obstore.put(store, sendable(key), body, attributes=attributes, mode=mode, use_multipart=False)
             return bare(result["e_tag"] or "")
         except NotFound as error:
             if isinstance(condition, IfMatch):

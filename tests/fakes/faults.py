@@ -9,15 +9,16 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from contract.storage import Storage
 
 HOST = "127.0.0.1"
+_PIECE = 256 * 2**10  # bytes of a body read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,15 @@ class FaultServer:
     """``with FaultServer(react) as server:``; ``react`` decides on each request."""
 
     react: Callable[[Request], Reaction]
+    pause: float = 0.0  # seconds between two pieces of a request's body: a slow link
     requests: list[Request] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server((HOST, 0))
+        if self.pause:  # else the kernel would take the whole body at once
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PIECE)
         self.port = int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(target=self._accept)
         self._acceptor.start()
@@ -111,7 +115,7 @@ class FaultServer:
                 return  # the client left
 
     def _answer(self, connection: socket.socket) -> None:
-        request = _read(connection)
+        request = self._read(connection)
         if request is None:
             return
         self.requests.append(request)
@@ -122,18 +126,22 @@ class FaultServer:
         elif isinstance(reaction, Silence):
             self._stopped.wait()
 
+    def _read(self, connection: socket.socket) -> Request | None:
+        with connection.makefile("rb") as file:
+            line = file.readline().decode()
+            if not line:
+                return None
+            headers = {}
+            while text := file.readline().decode().strip():
+                name, _, value = text.partition(":")
+                headers[name.lower()] = value.strip()
+            if headers.get("expect") == "100-continue":
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            body = b"".join(self._pieces(file, int(headers.get("content-length", "0"))))
+        method, target, _ = line.split(" ", 2)
+        return Request(method, target, headers, body)
 
-def _read(connection: socket.socket) -> Request | None:
-    with connection.makefile("rb") as file:
-        line = file.readline().decode()
-        if not line:
-            return None
-        headers = {}
-        while text := file.readline().decode().strip():
-            name, _, value = text.partition(":")
-            headers[name.lower()] = value.strip()
-        if headers.get("expect") == "100-continue":
-            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = file.read(int(headers.get("content-length", "0")))
-    method, target, _ = line.split(" ", 2)
-    return Request(method, target, headers, body)
+    def _pieces(self, file: BinaryIO, size: int) -> Iterator[bytes]:
+        for start in range(0, size, _PIECE):
+            yield file.read(min(_PIECE, size - start))
+            self._stopped.wait(self.pause)

@@ -29,6 +29,7 @@ from sidecar.errors import (
     Unreachable,
     Untrusted,
 )
+from sidecar.remote import connection
 from sidecar.remote.s3 import S3Store
 from sidecar.tree import ETag, ObjectKey
 from tests.fakes.faults import FaultServer, Reaction, Request, Reset, Silence, refusal, response
@@ -40,6 +41,7 @@ OPERATIONS: dict[str, Callable[[S3Store], object]] = {
     "copy": lambda store: store.copy(KEY, ObjectKey("other")),
 }
 STALL = 0.3  # seconds
+SLOW_BODY = 3 * 2**20  # bytes; at a quarter of a MiB each 0.1 s they take over a second
 
 REFUSALS: dict[str, tuple[bytes, type[SyncError]]] = {
     "an internal error may pass": (refusal(500, "InternalError"), Transient),
@@ -68,7 +70,7 @@ REFUSALS: dict[str, tuple[bytes, type[SyncError]]] = {
 
 
 def open_store(server: FaultServer) -> S3Store:
-    return S3Store(server.storage(), stall=STALL)
+    return S3Store(server.storage(), stall=STALL, sending=STALL)
 
 
 def failure(act: Callable[[], object]) -> SyncError:
@@ -180,6 +182,32 @@ def test_a_host_that_does_not_resolve_is_unreachable(operation: Callable[[S3Stor
     store = S3Store(Storage("bucket", "no-such-host.invalid", 9000, "http", "us-east-1", False, "AK", "SK"))
     assert type(failure(lambda: operation(store))) is Unreachable
     store.close()
+
+
+def large(store: S3Store) -> object:
+    return store.put_large(KEY, 1, [b"x" * SLOW_BODY], {}, None, lambda: None)
+
+
+@pytest.mark.parametrize(
+    "send",
+    [lambda store: store.put(KEY, b"x" * SLOW_BODY, {}), large],
+    ids=["in one request", "in parts"],
+)
+def test_a_link_slower_than_the_stall_still_gets_a_body_out(
+    send: Callable[[S3Store], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", STALL)  # urllib3 sends under this one
+
+    def react(request: Request) -> Reaction:
+        if request.method == "POST":
+            return response(200, b"<R><UploadId>up-1</UploadId><ETag>e</ETag></R>")
+        return response(200, ETag='"e"')
+
+    with FaultServer(react, pause=0.1) as server:
+        store = S3Store(server.storage(), stall=STALL, sending=30)
+        assert send(store) == "e"
+        store.close()
+    assert SLOW_BODY in [len(request.body) for request in server.requests]
 
 
 def object_answer(body: bytes, length: int | None = None) -> bytes:
