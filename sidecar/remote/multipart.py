@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from io import BytesIO
 from typing import Any, Final
 
 from runtime.logs import fields
@@ -127,9 +126,8 @@ class _Upload:
 
     def _part(self, number: int, body: bytes) -> dict[str, Any]:
         def send() -> dict[str, Any]:
-            # As a file, since it is then sent piece by piece, each with a time limit of its own.
             answer = self._control.call(
-                OPERATION, "upload_part", self._key, UploadId=self._id, PartNumber=number, Body=BytesIO(body)
+                OPERATION, "upload_part", self._key, UploadId=self._id, PartNumber=number, Body=body
             )
             return {"PartNumber": number, "ETag": answer["ETag"]}
 

@@ -41,7 +41,7 @@ OPERATIONS: dict[str, Callable[[S3Store], object]] = {
     "copy": lambda store: store.copy(KEY, ObjectKey("other")),
 }
 STALL = 0.3  # seconds
-SLOW_BODY = 3 * 2**20  # bytes; at a quarter of a MiB each 0.1 s they take over a second
+SLOW_BODY = 8 * 2**20  # bytes; more than the kernel buffers, and 1.6 s at a quarter of a MiB each 0.05 s
 
 REFUSALS: dict[str, tuple[bytes, type[SyncError]]] = {
     "an internal error may pass": (refusal(500, "InternalError"), Transient),
@@ -196,14 +196,14 @@ def large(store: S3Store) -> object:
 def test_a_link_slower_than_the_stall_still_gets_a_body_out(
     send: Callable[[S3Store], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", STALL)  # urllib3 sends under this one
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", STALL)  # urllib3 sends each piece under this one
 
     def react(request: Request) -> Reaction:
         if request.method == "POST":
             return response(200, b"<R><UploadId>up-1</UploadId><ETag>e</ETag></R>")
         return response(200, ETag='"e"')
 
-    with FaultServer(react, pause=0.1) as server:
+    with FaultServer(react, pause=0.05) as server:
         store = S3Store(server.storage(), stall=STALL, sending=30)
         assert send(store) == "e"
         store.close()
