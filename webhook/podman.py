@@ -22,8 +22,8 @@ from webhook.resolution import Resolution
 _GONE: Final = frozenset({names.STORAGE_VOLUME, names.PODINFO_VOLUME, names.NO_TOKEN_VOLUME})
 # A file by contract; a certificate as a variable would not be read.
 _FILES_ONLY: Final = frozenset({"tls.crt"})
-# Podman fills in no field but these two.
-_KNOWN_FIELDS: Final = frozenset({"metadata.name", "metadata.namespace"})
+_NAMESPACE_FIELD: Final = "metadata.namespace"  # podman has none; the manifest's is written out instead
+_FILLED_BY_PODMAN: Final = "metadata.name"
 
 
 def with_classic_sidecar(pod: Json) -> Json:
@@ -35,28 +35,37 @@ def with_classic_sidecar(pod: Json) -> Json:
 
 
 def for_podman(pod: Json, resolution: Resolution) -> Json:
-    """A copy of the injected ``pod`` without the volumes that podman refuses."""
+    """A copy of the injected ``pod`` without the volumes and annotations that podman refuses."""
     result = copy.deepcopy(pod)
+    # Podman 4 refuses annotations of more than 63 characters; ours have done their work here.
+    metadata = result["metadata"]
+    ours = f"{names.PREFIX}/"
+    metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if not k.startswith(ours)}
     body = result["spec"]
     body["volumes"] = [volume for volume in pods.volumes(result) if volume["name"] not in _GONE]
+    if pods.init_containers(result):
+        # Before podman 4.6 an init container is restarted for ever under Always (its issue 15631).
+        body["restartPolicy"] = "OnFailure"
     for container in pods.all_containers(result):
         if container.get("name") in (names.SIDECAR_CONTAINER, names.INIT_CONTAINER):
             mounts = [mount for mount in container["volumeMounts"] if mount["name"] not in _GONE]
             container["volumeMounts"] = mounts
-            container["env"] = [_unescaped(variable) for variable in container["env"] if _fillable(variable)]
+            container["env"] = list(_variables(container["env"], resolution))
     for container in pods.containers(result):
         if container.get("name") == names.SIDECAR_CONTAINER:
             container["env"] += _storage_variables(resolution)
     return result
 
 
-def _fillable(variable: Json) -> bool:
-    reference = (variable.get("valueFrom") or {}).get("fieldRef")
-    return reference is None or reference.get("fieldPath") in _KNOWN_FIELDS
-
-
-def _unescaped(variable: Json) -> Json:
-    return {**variable, "value": unescape(variable["value"])} if "value" in variable else variable
+def _variables(env: list[Json], resolution: Resolution) -> Iterator[Json]:
+    for variable in env:
+        field = ((variable.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath")
+        if "value" in variable:
+            yield {**variable, "value": unescape(variable["value"])}
+        elif field == _NAMESPACE_FIELD:
+            yield {"name": variable["name"], "value": resolution.owner.namespace}
+        elif field in (None, _FILLED_BY_PODMAN):
+            yield variable
 
 
 def _storage_variables(resolution: Resolution) -> Iterator[Json]:

@@ -169,6 +169,8 @@ def test_for_podman_nothing_is_left_that_podman_refuses(inject: Any) -> None:
     assert volumes(pod)["export-os-stats"]["hostPath"]["type"] == "DirectoryOrCreate"
     assert [container["name"] for container in pod["spec"]["containers"]] == ["stats-collector", "data-sync"]
     assert [container["name"] for container in pod["spec"]["initContainers"]] == ["data-sync-init"]
+    assert pod["spec"]["restartPolicy"] == "OnFailure"
+    assert max(len(value) for value in pod["metadata"]["annotations"].values()) <= 63
     declared = set(volumes(pod))
     for container in pod["spec"]["containers"] + pod["spec"]["initContainers"]:
         assert {mount["name"] for mount in container["volumeMounts"]} <= declared
@@ -181,7 +183,9 @@ def test_for_podman_the_storage_keys_are_optional_variables(inject: Any) -> None
     assert variables["BUCKET_NAME"] == {"configMapKeyRef": reference}
     reference = {"name": "s3secret-name", "key": "AWS_ACCESS_KEY_ID", "optional": True}
     assert variables["AWS_ACCESS_KEY_ID"] == {"secretKeyRef": reference}
-    assert "NODE_NAME" not in variables
+    assert "NODE_NAME" not in variables  # podman has no such field, and of the namespace only the text
+    assert variables["POD_NAMESPACE"] is None
+    assert variables["POD_NAME"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert "tls.crt" not in variables
 
 
