@@ -18,7 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from sidecar.errors import Quarantined, Transient
-from sidecar.remote.failures import boto_answer, from_boto
+from sidecar.remote.etags import bare, quoted
+from sidecar.remote.failures import Garbled, boto_answer, from_boto
 from sidecar.remote.listing import Report
 from sidecar.remote.store import Condition, Download, IfMatch, ObjectInfo
 from sidecar.tree import ETag, ObjectKey
@@ -32,16 +33,6 @@ _ODD = re.compile(r"[\x00-\x1f\x7f]|(?:^|/)\.{0,2}(?:/|$)")
 def is_odd(key: str) -> bool:
     """Whether obstore would refuse ``key`` or, with a trailing ``/``, take it for another."""
     return _ODD.search(key) is not None
-
-
-def bare(etag: str) -> ETag:
-    """An ETag without its quotes, as every method of the store gives it."""
-    return ETag(etag.strip().strip('"'))
-
-
-def quoted(etag: ETag) -> str:
-    """An ETag as HTTP wants it in a condition."""
-    return f'"{etag}"'
 
 
 def condition_headers(condition: Condition | None) -> dict[str, str]:
@@ -84,6 +75,8 @@ class Control:
         except (BotoCoreError, ClientError, HTTPError) as error:
             code = str(boto_answer(error, 0).status) if isinstance(error, ClientError) else "error"
             raise from_boto(operation, key, error, time.time()) from error
+        except ValueError as error:  # a success whose headers make no sense
+            raise Garbled(operation, key, str(error)) from error
         finally:
             self._report(operation, code)
 
@@ -94,7 +87,7 @@ class Control:
     def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None) -> ETag:
         """Store ``body`` in one request; returns the new ETag."""
         parameters = condition_headers(condition) | {"ContentType": CONTENT_TYPE}
-        return bare(self.call("put", "put_object", key, Body=body, Metadata=metadata, **parameters)["ETag"])
+        return bare(self.call("put", "put_object", key, Body=body, Metadata=metadata, **parameters).get("ETag", ""))
 
     @contextmanager
     def get(self, key: ObjectKey, etag: ETag) -> Iterator[Download]:
@@ -134,6 +127,7 @@ def sendable(key: ObjectKey) -> str:
 
 
 def _info(answer: dict[str, Any]) -> ObjectInfo:
-    modified: datetime = answer["LastModified"]
+    modified: datetime | None = answer.get("LastModified")
+    seconds = modified.timestamp() if modified else 0.0
     metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-    return ObjectInfo(int(answer["ContentLength"]), bare(answer["ETag"]), modified.timestamp(), metadata)
+    return ObjectInfo(int(answer["ContentLength"]), bare(answer.get("ETag", "")), seconds, metadata)

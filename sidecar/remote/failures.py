@@ -31,6 +31,11 @@ from sidecar.errors import (
     Untrusted,
 )
 
+
+class Garbled(Refused):
+    """The server did as asked, but a library cannot read its answer. Asking again gives the same."""
+
+
 _BY_CODE: Final[dict[str, type[SyncError]]] = {
     "NoSuchBucket": NoSuchBucket,
     "NoSuchKey": NotFound,
@@ -158,7 +163,7 @@ def from_obstore(operation: str, subject: str, error: BaseException) -> SyncErro
         return AccessDenied(operation, subject, detail)
     if "HttpError {" in debug or "reqwest::Error" in debug:
         return Unreachable(operation, subject, _last_cause(debug) or detail)
-    return Transient(operation, subject, detail or debug[:_DETAIL_LIMIT])
+    return Garbled(operation, subject, detail or debug[:_DETAIL_LIMIT])
 
 
 def _last_cause(debug: str) -> str:

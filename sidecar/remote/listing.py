@@ -24,8 +24,9 @@ from contract.storage import Storage
 from sidecar.errors import Transient
 from sidecar.remote.connection import bucket_url, open_session
 from sidecar.remote.credentials import KeySource
+from sidecar.remote.etags import bare
 from sidecar.remote.failures import Answer, clock_skew, from_answer, from_boto
-from sidecar.tree import ETag, ObjectKey, RemoteEntry
+from sidecar.tree import ObjectKey, RemoteEntry
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSResponse
@@ -201,6 +202,6 @@ def _entry(item: dict[str, str], *, encoded: bool) -> RemoteEntry:
     return RemoteEntry(
         key=ObjectKey(key),
         size=int(item["Size"]),
-        etag=ETag(item["ETag"].strip().strip('"')),
+        etag=bare(item["ETag"]),
         modified=datetime.fromisoformat(item["LastModified"]).timestamp(),
     )

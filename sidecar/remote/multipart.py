@@ -15,7 +15,8 @@ from typing import Any, Final
 from runtime.logs import fields
 from sidecar.errors import NotFound, PreconditionFailed, Quarantined, SyncError
 from sidecar.remote.attempt import Attempt
-from sidecar.remote.control import CONTENT_TYPE, Control, bare, condition_headers
+from sidecar.remote.control import CONTENT_TYPE, Control, condition_headers
+from sidecar.remote.etags import bare
 from sidecar.remote.store import Condition, IfAbsent
 from sidecar.tree import ETag, ObjectKey
 

@@ -28,9 +28,10 @@ from sidecar.errors import (
 )
 from sidecar.remote.attempt import Attempt, once
 from sidecar.remote.connection import SENDING_SECONDS, STALL_SECONDS, open_client, open_obstore
-from sidecar.remote.control import CONTENT_TYPE, Control, bare, is_odd, quoted, sendable
+from sidecar.remote.control import CONTENT_TYPE, Control, is_odd, sendable
 from sidecar.remote.credentials import key_source
-from sidecar.remote.failures import from_obstore, obstore_answer
+from sidecar.remote.etags import bare, quoted
+from sidecar.remote.failures import Garbled, from_obstore, obstore_answer
 from sidecar.remote.listing import Lister, Report, every_page
 from sidecar.remote.multipart import upload
 from sidecar.remote.store import Condition, Download, IfMatch, ObjectInfo
@@ -90,11 +91,7 @@ class S3Store:
     def head(self, key: ObjectKey) -> ObjectInfo | None:
         """See :meth:`ObjectStore.head`. The answer to a HEAD can't tell a missing bucket from a missing key."""
         try:
-            if is_odd(key):
-                return self._control.head(key)
-            # Not obstore.head: it leaves the metadata out.
-            with self._request("head", key):
-                return _info(obstore.get(self._store, sendable(key), options={"head": True}))
+            return self._control.head(key) if is_odd(key) else self._head(key)
         except NotFound:
             return None
         except (AccessDenied, Refused) as error:  # the answer to a HEAD has no body that would say why
@@ -140,12 +137,31 @@ class S3Store:
         """See :meth:`ObjectStore.check`: lists one object, which needs no more than a bucket check would."""
         self._lister.page("", None, limit=1)
 
+    def _head(self, key: ObjectKey) -> ObjectInfo:
+        try:
+            # Not obstore.head: it leaves the metadata out.
+            with self._request("head", key):
+                return _info(obstore.get(self._store, sendable(key), options={"head": True}))
+        except Garbled:
+            return self._control.head(key)
+
     @contextmanager
     def _get(self, key: ObjectKey, etag: ETag) -> Iterator[Download]:
-        with self._request("get", key):
-            result = obstore.get(self._store, sendable(key), options={"if_match": quoted(etag)})
+        result = self._open(key, etag)
+        if result is None:
+            with self._control.get(key, etag) as download:
+                yield download
+            return
         info = _info(result)
         yield Download(info, _chunks(key, result, info.size))
+
+    def _open(self, key: ObjectKey, etag: ETag) -> GetResult | None:
+        """obstore's answer, or None where it chokes on the headers: metadata of others need not be ASCII."""
+        try:
+            with self._request("get", key):
+                return obstore.get(self._store, sendable(key), options={"if_match": quoted(etag)})
+        except Garbled:
+            return None
 
     @contextmanager
     def _request(self, operation: str, key: ObjectKey) -> Iterator[None]:

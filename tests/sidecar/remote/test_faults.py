@@ -244,6 +244,42 @@ def test_a_get_demands_the_version_it_was_asked_for() -> None:
     assert server.requests[0].headers["if-match"] == '"abc"'
 
 
+ODD_HEADERS: dict[str, tuple[bytes, bytes]] = {
+    "metadata in latin-1": (b"x-amz-meta-n: X", b"x-amz-meta-n: caf\xe9"),
+    "metadata in UTF-8": (b"x-amz-meta-n: X", "x-amz-meta-n: café".encode()),
+    "a weak ETag": (b'ETag: "abc"', b'ETag: W/"abc"'),
+    "no time": (b"Last-Modified: ", b"X-Else: "),
+}
+
+
+@pytest.mark.parametrize("key", ["dir/key", "dir//key"], ids=["by obstore", "by botocore"])
+@pytest.mark.parametrize(("usual", "odd"), ODD_HEADERS.values(), ids=ODD_HEADERS)
+def test_odd_headers_of_other_writers_keep_nobody_from_reading(usual: bytes, odd: bytes, key: str) -> None:
+    def react(request: Request) -> Reaction:
+        body = b"" if request.method == "HEAD" else b"body"
+        answer = response(200, body, length=4, ETag='"abc"', Last_Modified=formatdate(usegmt=True), x_amz_meta_n="X")
+        assert usual in answer
+        return answer.replace(usual, odd)
+
+    with FaultServer(react) as server:
+        store = open_store(server)
+        info = store.head(ObjectKey(key))
+        with store.get(ObjectKey(key), ETag("abc")) as download:
+            assert b"".join(download.chunks) == b"body"
+        store.close()
+    assert info is not None
+    assert (info.size, info.etag) == (4, "abc")
+    assert download.info == info
+
+
+@pytest.mark.parametrize("key", ["dir/key", "dir//key"], ids=["by obstore", "by botocore"])
+def test_headers_that_make_no_sense_are_refused_and_do_not_look_like_a_server_that_is_down(key: str) -> None:
+    with FaultServer(lambda _: response(200, b"body", ETag='"abc"', Last_Modified="soon")) as server:
+        store = open_store(server)
+        assert isinstance(failure(lambda: store.get(ObjectKey(key), ETag("abc")).__enter__()), Refused)
+        store.close()
+
+
 ERRORS_INSIDE: dict[str, tuple[bytes, type[SyncError]]] = {
     "an internal error inside a success": (refusal(200, "InternalError"), Transient),
     "slow down inside a success": (refusal(200, "SlowDown"), Throttled),
