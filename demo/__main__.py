@@ -19,7 +19,7 @@ from demo.board import Board
 from demo.errors import DemoFault
 from demo.s3server import ServerDidNotStart
 from demo.screen import Screen, open_screen
-from demo.story import NAMESPACE, Story
+from demo.story import Story
 
 INTERRUPTED = 130
 _TAIL = 15  # lines
@@ -95,7 +95,6 @@ Everything keeps running, below {state}. To look around:
   its log               tail -f {state}/pod/data-sync.log
   the device's files    ls -R {story.export}
   send a file           echo hello > {story.export}/stats/hello.txt
-  the pod's namespace   {NAMESPACE}
 
 To end it: {sys.executable} -m demo --stop"""
     )

@@ -28,10 +28,9 @@ from demo.screen import Screen
 from demo.volumes import located
 from demo.webhook import WebhookServer
 
-POD = Path(__file__).parent / "os-stats.yaml"
-NAMESPACE = "edge"
+POD = Path(__file__).resolve().parent.parent / "manifests/samples/pod-os-stats.yaml"
 NODE = "device-1"
-BUCKET = "device-1-data"
+BUCKET = "device-bucket-6"
 STATS, STATISTICS = "stats", "statistics/"  # egress: directory and prefix
 DOWNLOADS, REMOTE = "local/download/data", "remote/data/"  # ingress: directory and prefix
 STAND_INS = {
@@ -95,12 +94,11 @@ class Story:
         directory.mkdir()
         self.webhook = self.stack.enter_context(WebhookServer(directory))
         pod = load_pod()
-        admitted = admit(pod, NAMESPACE, self.webhook.port, self.webhook.ca_pem)
+        admitted = admit(pod, pod["metadata"]["namespace"], self.webhook.port, self.webhook.ca_pem)
         self.screen.say(f"POST https://localhost:{self.webhook.port}/mutate: allowed, {admitted.operations} operations")
         for warning in admitted.warnings:
             self.screen.say(f"Warning: {warning}")
         self.screen.diff(difference(pod, admitted.pod))
-        admitted.pod["metadata"]["namespace"] = NAMESPACE  # the API server's own doing
         return admitted.pod
 
     def start_pod(self, pod: Json) -> None:
@@ -222,7 +220,7 @@ def storage_manifests(pod: Json, texts: dict[str, str]) -> tuple[Json, ...]:
         {
             "apiVersion": "v1",
             "kind": kind,
-            "metadata": {"name": annotations[annotation], "namespace": NAMESPACE},
+            "metadata": {"name": annotations[annotation], "namespace": pod["metadata"]["namespace"]},
             place: {key: texts[key] for key in keys if key in texts},
         }
         for kind, annotation, place, keys in (

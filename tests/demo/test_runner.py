@@ -15,12 +15,13 @@ from demo.errors import NotRunnable
 from demo.facts import Facts, Json
 from demo.processes import program
 from demo.runner import PodRunner, Prepared
-from demo.story import NAMESPACE, NODE, STAND_INS, find_export, load_pod, storage_manifests
+from demo.story import NODE, STAND_INS, find_export, load_pod, storage_manifests
 from demo.volumes import located
 from webhook.admit import process
 from webhook.catalog import NamespaceFacts
 from webhook.settings import InjectionSettings
 
+NAMESPACE = "edgedevice-namespace"
 TEXTS = {
     "BUCKET_NAME": "bucket",
     "BUCKET_HOST": "127.0.0.1",
@@ -34,9 +35,7 @@ TEXTS = {
 @pytest.fixture
 def pod() -> Json:
     """The demo's pod as it is admitted."""
-    admitted = process(load_pod(), NAMESPACE, NamespaceFacts(), InjectionSettings()).pod
-    admitted["metadata"]["namespace"] = NAMESPACE
-    return admitted
+    return process(load_pod(), NAMESPACE, NamespaceFacts(), InjectionSettings()).pod
 
 
 def prepare(pod: Json, state: Path, manifests: tuple[Json, ...] | None = None) -> list[Prepared]:
@@ -77,7 +76,7 @@ def test_the_sidecar_gets_what_the_pod_prescribes_and_its_directories_and_nothin
 
 def test_the_export_directory_is_the_host_path_below_the_nodes_root(pod: Json, tmp_path: Path) -> None:
     export = find_export(prepare(pod, tmp_path))
-    assert export == tmp_path / "node/var/local/yggdrasil/device/volumes/edge/os-stats"
+    assert export == tmp_path / "node/var/local/yggdrasil/device/volumes/edgedevice-namespace/os-stats"
     assert export.is_dir()
 
 
@@ -196,7 +195,7 @@ LACKS: list[tuple[str, Callable[[Json], None], str]] = [
     (
         "a needed key of the ConfigMap is missing",
         storage_not_optional,
-        "volume 'data-sync-storage': ConfigMap 'os-stats-storage' has no key 'BUCKET_REGION', and is not optional",
+        "volume 'data-sync-storage': ConfigMap 's3configmap-name' has no key 'BUCKET_REGION', and is not optional",
     ),
     (
         "a variable refers to one that is not there",
@@ -210,8 +209,8 @@ LACKS: list[tuple[str, Callable[[Json], None], str]] = [
     ),
     (
         "a variable refers to a key that is not there",
-        variable({"valueFrom": {"configMapKeyRef": {"name": "os-stats-storage", "key": "k"}}}),
-        "container data-sync, variable X: ConfigMap 'os-stats-storage' has no key 'k'",
+        variable({"valueFrom": {"configMapKeyRef": {"name": "s3configmap-name", "key": "k"}}}),
+        "container data-sync, variable X: ConfigMap 's3configmap-name' has no key 'k'",
     ),
     (
         "a variable refers to a field that no pod has",
@@ -238,7 +237,7 @@ def test_a_pod_that_lacks_something_is_refused_with_a_sentence(
 
 def test_a_needed_config_map_that_is_absent_is_named(pod: Json, tmp_path: Path) -> None:
     storage_not_optional(pod)
-    with pytest.raises(NotRunnable, match="ConfigMap 'os-stats-storage' does not exist, and is not optional"):
+    with pytest.raises(NotRunnable, match="ConfigMap 's3configmap-name' does not exist, and is not optional"):
         prepare(pod, tmp_path, manifests=())
 
 
