@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sidecar.errors import SyncError, Throttled, Transient
+from sidecar.errors import SyncError, Throttled, Transient, Unreachable
 from sidecar.remote.store import Condition, Download, ObjectInfo, ObjectStore
 from sidecar.tree import ETag, ObjectKey, RemoteEntry
 
@@ -35,7 +35,10 @@ class RetryPolicy:
     throttled_cap: float = 20.0
     patience: float = 60.0  # after so long no request is begun again, however few attempts it had
     retries_per_cycle: int = 200  # all requests of a cycle together, first attempts not counted
-    failures_in_row: int = 3  # so many requests given up without a success between: the server is down
+    # So many requests given up with no success between, and the server counts as down: without an
+    # answer soon; with errors for answers later, since a few bad objects must not hold up the others.
+    unreachable_in_row: int = 3
+    failures_in_row: int = 20
 
 
 class Retry:
@@ -59,14 +62,15 @@ class Retry:
         self._clock = clock
         self._lock = threading.Lock()
         self._retries_left = policy.retries_per_cycle
-        self._given_up = 0
+        self._unreachable = 0  # requests given up since the last answer
+        self._failures = 0  # since the last success or refusal
         self._last: Transient | None = None
 
     def new_cycle(self) -> None:
         """Forget what the last cycle spent, and give a server that was down another chance."""
         with self._lock:
             self._retries_left = self._policy.retries_per_cycle
-            self._given_up = 0
+            self._unreachable = self._failures = 0
             self._last = None
 
     def call(self, operation: str, request: Callable[[], T], /) -> T:
@@ -114,23 +118,24 @@ class Retry:
         return float(min(policy.cap, policy.base * doubled) * self._random())
 
     def _is_down(self) -> bool:
+        policy = self._policy
         with self._lock:
-            return self._given_up >= self._policy.failures_in_row
+            return self._unreachable >= policy.unreachable_in_row or self._failures >= policy.failures_in_row
 
     def _refuse_if_down(self, operation: str) -> None:
-        with self._lock:
-            if self._given_up < self._policy.failures_in_row or self._last is None:
-                return
-            last = self._last
+        last = self._last
+        if last is None or not self._is_down():
+            return
         raise type(last)(operation, last.subject, f"not tried again in this cycle: {last.detail}")
 
     def _succeeded(self) -> None:
         with self._lock:
-            self._given_up = 0
+            self._unreachable = self._failures = 0
 
     def _give_up(self, error: Transient) -> None:
         with self._lock:
-            self._given_up += 1
+            self._unreachable = self._unreachable + 1 if isinstance(error, Unreachable) else 0
+            self._failures += 1
             self._last = error
 
 

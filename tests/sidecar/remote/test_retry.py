@@ -126,7 +126,7 @@ def test_no_attempt_begins_after_the_patience_has_run_out() -> None:
 
 
 def test_a_server_that_is_down_costs_a_bounded_number_of_attempts_a_cycle() -> None:
-    one = retry(Time(), attempts=4, failures_in_row=3)
+    one = retry(Time(), attempts=4, unreachable_in_row=3)
     request, calls = failing(Unreachable("put", "key", "refused"))
     for _ in range(10_000):
         with pytest.raises(Unreachable):
@@ -134,8 +134,25 @@ def test_a_server_that_is_down_costs_a_bounded_number_of_attempts_a_cycle() -> N
     assert len(calls) == 12
 
 
+def test_a_server_that_answers_with_errors_only_costs_a_bounded_number_too() -> None:
+    one = retry(Time(), attempts=4, unreachable_in_row=3, failures_in_row=20)
+    request, calls = failing(Transient("put", "key", "500"))
+    for _ in range(10_000):
+        with pytest.raises(Transient):
+            one.call("put", request)
+    assert len(calls) == 80
+
+
+def test_a_few_bad_objects_do_not_hold_up_the_others() -> None:
+    one = retry(Time())
+    for _ in range(19):
+        with pytest.raises(Transient):
+            one.call("get", failing(Transient("get", "bad", "500"))[0])
+    assert one.call("get", failing(None)[0]) == "done"
+
+
 def test_the_refusal_without_an_attempt_says_so_and_keeps_the_reason() -> None:
-    one = retry(Time(), attempts=1, failures_in_row=1)
+    one = retry(Time(), attempts=1, unreachable_in_row=1)
     request, _ = failing(Unreachable("list", "bucket", "connection refused"))
     with pytest.raises(Unreachable):
         one.call("list", request)
@@ -144,7 +161,7 @@ def test_the_refusal_without_an_attempt_says_so_and_keeps_the_reason() -> None:
 
 
 def test_a_new_cycle_gives_the_server_another_chance() -> None:
-    one = retry(Time(), attempts=1, failures_in_row=1)
+    one = retry(Time(), attempts=1, unreachable_in_row=1)
     request, calls = failing(Unreachable("put", "key"), None)
     with pytest.raises(Unreachable):
         one.call("put", request)
@@ -177,7 +194,7 @@ def test_a_server_that_fails_now_and_then_uses_up_the_retries_of_a_cycle() -> No
 
 
 def test_threads_share_one_bound() -> None:
-    one = retry(Time(), attempts=4, failures_in_row=3)
+    one = retry(Time(), attempts=4, unreachable_in_row=3)
     request, calls = failing(Unreachable("put", "key"))
     together = threading.Barrier(8)
 
@@ -293,7 +310,7 @@ def test_listings_and_large_uploads_pass_through_once() -> None:
 
 def test_a_new_cycle_of_the_store_is_one_of_its_retries() -> None:
     store = FakeStore()
-    wrapped = RetryingStore(store, retry(Time(), attempts=1, failures_in_row=1))
+    wrapped = RetryingStore(store, retry(Time(), attempts=1, unreachable_in_row=1))
     store.before = lambda _operation, _key: _raise([Unreachable("any", "key")])
     with pytest.raises(Unreachable):
         wrapped.check()
