@@ -12,10 +12,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from contract import names
-from contract.storage import CONFIG_MAP_KEYS, SECRET_KEYS, storage_from
+from contract.storage import storage_from
 from demo.admission import admit, difference
 from demo.board import Board, size
 from demo.bucket import Bucket, differences, files
@@ -24,11 +22,11 @@ from demo.facts import Facts, Json
 from demo.observer import Observer, moved
 from demo.runner import PodRunner, Prepared
 from demo.s3server import S3Server
+from demo.sample import load_pod, storage_manifests
 from demo.screen import Screen
 from demo.volumes import located
 from demo.webhook import WebhookServer
 
-POD = Path(__file__).resolve().parent.parent / "manifests/samples/pod-os-stats.yaml"
 NODE = "device-1"
 BUCKET = "device-bucket-6"
 STATS, STATISTICS = "stats", "statistics/"  # egress: directory and prefix
@@ -202,32 +200,6 @@ class Story:
             raise NotWell("; ".join(found))
         total = size(sum(map(len, wanted.values())))
         self.screen.say(f"{len(wanted)} files, {total}: every one is {where}, byte for byte")
-
-
-def load_pod() -> Json:
-    """The pod as its author wrote it; ``DEMO_INTERVAL`` (``2s``) shortens the wait between cycles."""
-    pod: Json = yaml.safe_load(POD.read_text())
-    interval = os.environ.get("DEMO_INTERVAL")
-    if interval:
-        pod["metadata"]["annotations"][names.INTERVAL] = interval
-    return pod
-
-
-def storage_manifests(pod: Json, texts: dict[str, str]) -> tuple[Json, ...]:
-    """The ConfigMap and the Secret that the pod's annotations name, with the server's keys in them."""
-    annotations = pod["metadata"]["annotations"]
-    return tuple(
-        {
-            "apiVersion": "v1",
-            "kind": kind,
-            "metadata": {"name": annotations[annotation], "namespace": pod["metadata"]["namespace"]},
-            place: {key: texts[key] for key in keys if key in texts},
-        }
-        for kind, annotation, place, keys in (
-            ("ConfigMap", names.S3_CONFIG_MAP, "data", CONFIG_MAP_KEYS),
-            ("Secret", names.S3_SECRET, "stringData", SECRET_KEYS),
-        )
-    )
 
 
 def told(container: Prepared) -> str:

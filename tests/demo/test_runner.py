@@ -15,7 +15,8 @@ from demo.errors import NotRunnable
 from demo.facts import Facts, Json
 from demo.processes import program
 from demo.runner import PodRunner, Prepared
-from demo.story import NODE, STAND_INS, find_export, load_pod, storage_manifests
+from demo.sample import load_pod, storage_manifests
+from demo.story import NODE, STAND_INS, find_export
 from demo.volumes import located
 from webhook.admit import process
 from webhook.catalog import NamespaceFacts
