@@ -86,7 +86,7 @@ def _keep_foreign(container: Json, earlier: Json, resolution: Resolution) -> Non
         if name not in set_here and not name.startswith(_OUR_VARIABLES):
             env.append(copy.deepcopy(variable))
     mounts = container["volumeMounts"]
-    paths = {mount["mountPath"] for mount in mounts}
+    paths = [mount["mountPath"] for mount in mounts]
     ours = VOLUMES | {resolution.export_volume}
     for mount in earlier.get("volumeMounts") or []:
         if mount.get("mountPath") not in paths and mount.get("name") not in ours:

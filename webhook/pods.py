@@ -125,4 +125,9 @@ def _containers_fault(body: Json) -> str | None:
 
 
 def _objects(value: object) -> bool:
-    return value is None or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
+    """Whether ``value`` is absent or a list of objects whose names, if any, are texts."""
+    if value is None:
+        return True
+    return isinstance(value, list) and all(
+        isinstance(item, dict) and isinstance(item.get("name", ""), str | None) for item in value
+    )

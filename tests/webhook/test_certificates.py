@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from webhook.certificates import KeyPair, issue, make_authority, not_after
 
@@ -76,3 +78,11 @@ def test_no_names_are_refused() -> None:
 
 def test_a_key_pair_never_shows_its_key() -> None:
     assert "PRIVATE" not in repr(make_authority("test authority", HOUR))
+
+
+def test_an_authority_with_another_kind_of_key_is_refused() -> None:
+    authority = make_authority("test authority", HOUR)
+    key = ed25519.Ed25519PrivateKey.generate()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with pytest.raises(ValueError, match="no ECDSA key"):
+        issue(KeyPair(authority.certificate_pem, pem), ["localhost"], HOUR)

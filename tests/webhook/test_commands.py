@@ -100,6 +100,11 @@ def test_dates_stay_as_they_were_written(inject: Any) -> None:
     assert "2021-10-19T18:13:04Z" in inject("kind: EdgeDevice\nspec:\n  requestTime: 2021-10-19T18:13:04Z\n")[1]
 
 
+def test_a_pod_that_does_not_ask_passes_through_unchanged(inject: Any) -> None:
+    text = (GOLDEN / "not-asked-for-skipped" / "pod.yaml").read_text()
+    assert load(inject(text)[1]) == load(text)
+
+
 def test_lists_are_looked_into(inject: Any) -> None:
     _, out, _ = inject(
         as_yaml({"apiVersion": "v1", "kind": "List", "items": [owner("Deployment"), owner("DaemonSet")]})

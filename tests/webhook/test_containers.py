@@ -159,3 +159,52 @@ def test_two_overrides_are_denied() -> None:
     decision = process({"metadata": metadata, "spec": pod_spec}, "edge", NamespaceFacts(), InjectionSettings()).decision
     assert isinstance(decision, Deny)
     assert "twice" in decision.message
+
+
+def again(pod: Json) -> Json:
+    return process(pod, "edge", NamespaceFacts(), InjectionSettings()).pod
+
+
+def test_what_others_gave_to_our_containers_stays() -> None:
+    pod = injected()
+    proxy = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
+    defaults = {"imagePullPolicy": "IfNotPresent", "terminationMessagePolicy": "File"}
+    for container in ours(pod):
+        container.update(defaults)
+        container["env"].append(proxy)
+    assert again(pod) == pod
+
+
+def test_what_others_wrote_over_our_variables_does_not_stay() -> None:
+    pod = injected()
+    expected = injected()
+    ours(pod)[1]["env"] += [{"name": "DATA_SYNC_EXPORT_DIR", "value": "/"}, {"name": "DATA_SYNC_EGRESS", "value": "x"}]
+    assert again(pod) == expected
+
+
+def test_overrides_survive_a_second_admission() -> None:
+    tuned = {**OVERRIDE, "env": [{"name": "DATA_SYNC_BANDWIDTH", "value": "2M"}], "resources": {"limits": {"cpu": "2"}}}
+    once = injected([{"name": "app", "image": "a"}, tuned])
+    assert env(ours(once)[1])["DATA_SYNC_BANDWIDTH"] == "2M"
+    assert ours(once)[1]["resources"] == {"limits": {"cpu": "2"}}
+    assert again(once) == once
+
+
+def test_a_block_device_below_export_is_denied() -> None:
+    app = {"name": "app", "image": "a", "volumeDevices": [{"name": "disk", "devicePath": "export/disk"}]}
+    metadata = {"name": "web", "labels": {names.INJECT: names.ENABLED}}
+    pod = {"metadata": metadata, "spec": {"containers": [app]}}
+    decision = process(pod, "edge", NamespaceFacts(), InjectionSettings()).decision
+    assert isinstance(decision, Deny)
+    assert "'export/disk'" in decision.message
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [("/export", True), ("/export/", True), ("//export/x", True), ("/a/../export", True), ("export", True),
+     ("/exports", False), ("/data/export", False), ("/", False), (None, False)],
+)  # fmt: skip
+def test_what_counts_as_below_export(path: str | None, taken: bool) -> None:
+    from webhook.decision import _in_export
+
+    assert _in_export(path) is taken
