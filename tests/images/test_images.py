@@ -14,14 +14,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contract.storage import Storage
+from demo.admission import admit
 from demo.bucket import Bucket
+from demo.runner import free_port
 from demo.s3server import S3Server
+from demo.sample import load_pod
+from webhook.certificates import KeyPair, issue
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("sidecar", "webhook")
@@ -38,6 +44,22 @@ def podman(*words: str) -> subprocess.CompletedProcess[str]:
 
 def run(program: str, *words: str, options: tuple[str, ...] = ("--network=none",)) -> subprocess.CompletedProcess[str]:
     return podman("run", "--rm", *CONFINED, *options, f"data-sync-{program}:test", *words)
+
+
+@contextmanager
+def running(program: str, *options: str) -> Iterator[None]:
+    """The program serving in a container; entered once its health check succeeds."""
+    started = podman("run", "--detach", *CONFINED, *options, f"data-sync-{program}:test")
+    assert started.returncode == 0, started.stderr
+    container = started.stdout.strip()
+    check = inspected(program)["Healthcheck"]["Test"]
+    try:
+        deadline = time.monotonic() + 30
+        while (answer := podman("exec", container, *check[1:])).returncode != 0:
+            assert time.monotonic() < deadline, answer.stderr + podman("logs", container).stderr
+        yield
+    finally:
+        podman("rm", "--force", "--time=5", container)
 
 
 def python(program: str, code: str) -> str:
@@ -154,16 +176,8 @@ def test_its_health_check_follows_its_health(image: str) -> None:
     check = inspected(image)["Healthcheck"]["Test"]
     assert check[0] == "CMD"
     assert run(image, *check[2:], options=("--network=none", f"--entrypoint={check[1]}")).returncode == 1
-    started = podman(
-        *("run", "--detach", *CONFINED, "--network=none", "--tmpfs=/export:mode=1777", f"data-sync-{image}:test")
-    )
-    container = started.stdout.strip()
-    try:
-        deadline = time.monotonic() + 30
-        while (answer := podman("exec", container, *check[1:])).returncode != 0:
-            assert time.monotonic() < deadline, answer.stderr + podman("logs", container).stderr
-    finally:
-        podman("rm", "--force", "--time=5", container)
+    with running(image, "--network=none", "--tmpfs=/export:mode=1777"):
+        pass  # entered once the check says that it is well
 
 
 def test_it_adds_little_to_its_base(image: str) -> None:
@@ -199,3 +213,24 @@ def test_the_sidecar_syncs_once_from_its_image(
         assert bucket.contents("statistics/") == {"a.txt": b"from a container\n"}
     finally:
         bucket.close()
+
+
+@pytest.mark.parametrize("image", ["webhook"], indirect=True)
+def test_the_webhook_admits_from_its_image(image: str, tmp_path: Path, authority: KeyPair) -> None:
+    leaf = issue(authority, ["localhost"], timedelta(hours=1))
+    for name, content in (("tls.crt", leaf.certificate_pem), ("tls.key", leaf.key_pem)):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o644)
+    tmp_path.chmod(0o755)
+    port = free_port()
+    env = {
+        "WEBHOOK_CATALOG": "none",
+        "WEBHOOK_LISTEN": f"127.0.0.1:{port}",
+        "WEBHOOK_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
+        "WEBHOOK_TLS_CERT": "/tls/tls.crt",
+        "WEBHOOK_TLS_KEY": "/tls/tls.key",
+    }
+    options = ["--network=host", f"--volume={tmp_path}:/tls:ro", *(f"--env={key}={text}" for key, text in env.items())]
+    with running(image, *options):
+        admitted = admit(load_pod(), "edge", port, authority.certificate_pem.decode())
+    assert admitted.pod["spec"]["initContainers"][0]["name"] == "data-sync-init"
