@@ -126,9 +126,9 @@ def _workload(pod: Json, options: Options) -> tuple[str, str, str]:
 
 def _owner(pod: Json, kind: str, name: str) -> tuple[str, str]:
     if kind == "ReplicaSet":
-        suffix = "-" + pods.labels(pod).get(_HASH_LABEL, "")
-        if len(suffix) > 1 and name.endswith(suffix):
-            return "Deployment", name.removesuffix(suffix)
+        template_hash = pods.labels(pod).get(_HASH_LABEL)
+        if template_hash and name.endswith(f"-{template_hash}"):
+            return "Deployment", name.removesuffix(f"-{template_hash}")
     if kind == "Job" and _CRON_SUFFIX.search(name):
         return "CronJob", _CRON_SUFFIX.sub("", name)
     return kind, name
