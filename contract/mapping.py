@@ -221,24 +221,34 @@ def _path_fault(path: str, *, device: bool) -> str | None:
     if path.startswith("/"):
         return "it is absolute; write it relative, without the leading '/'"
     try:
-        encoded = path.encode()
+        size = len(path.encode())
     except UnicodeEncodeError:
         return "it is no valid UTF-8"
-    if len(encoded) >= KEY_LIMIT:
+    if size >= KEY_LIMIT:
         return f"it is longer than {KEY_LIMIT - 1} bytes"
-    for component in path.split("/"):
-        if component in ("", ".", ".."):
-            return f"it has the component {component!r}"
-        if "\0" in component:
-            return "it holds a NUL character"
-        if len(component.encode()) > COMPONENT_LIMIT:
-            return f"the component {component[:40]!r}… is longer than {COMPONENT_LIMIT} bytes"
-    if device:
-        if _REFERENCE.search(path):
-            return "$(NAME) expands only on the bucket's side"
-        if path.split("/", maxsplit=1)[0] == OWN_DIR:
-            return f"{OWN_DIR} is data-sync's own directory"
-        return None
+    faults = filter(None, map(_component_fault, path.split("/")))
+    return next(faults, None) or (_device_fault(path) if device else _reference_fault(path))
+
+
+def _component_fault(component: str) -> str | None:
+    if component in ("", ".", ".."):
+        return f"it has the component {component!r}"
+    if "\0" in component:
+        return "it holds a NUL character"
+    if len(component.encode()) > COMPONENT_LIMIT:
+        return f"the component {component[:40]!r}… is longer than {COMPONENT_LIMIT} bytes"
+    return None
+
+
+def _device_fault(path: str) -> str | None:
+    if _REFERENCE.search(path):
+        return "$(NAME) expands only on the bucket's side"
+    if path.split("/")[0] == OWN_DIR:
+        return f"{OWN_DIR} is data-sync's own directory"
+    return None
+
+
+def _reference_fault(path: str) -> str | None:
     unknown = [name for name in _REFERENCE.findall(path) if name not in VARIABLES]
     if unknown:
         return f"$({unknown[0]}) is unknown (known: {', '.join(VARIABLES)})"

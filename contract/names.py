@@ -63,7 +63,7 @@ EXTERNAL_DIR: Final = "external"
 PODINFO_VOLUME: Final = "data-sync-podinfo"
 PODINFO_DIR: Final = "/etc/data-sync/podinfo"
 MAPPINGS_FILE: Final = "mappings"
-NO_TOKEN_VOLUME: Final = "data-sync-no-token"
+NO_TOKEN_VOLUME: Final = "data-sync-no-token"  # noqa: S105 - a volume's name
 SERVICE_ACCOUNT_DIR: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 DEFAULT_ROOT: Final = "/var/local/yggdrasil/device/volumes"
 

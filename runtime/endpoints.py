@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,8 +122,9 @@ class _Server(ThreadingHTTPServer):
         finally:
             self._slots.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("request failed", exc_info=True, **fields(client=str(client_address)))
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
+        # Called while the exception is being handled: a client that went away is not worth a traceback.
+        log.debug("request failed", **fields(client=str(client_address), error=repr(sys.exception())))
 
 
 class _Handler(BaseHTTPRequestHandler):
