@@ -243,7 +243,7 @@ def _component_fault(component: str) -> str | None:
 def _device_fault(path: str) -> str | None:
     if _REFERENCE.search(path):
         return "$(NAME) expands only on the bucket's side"
-    if path.split("/")[0] == OWN_DIR:
+    if path.split("/", 1)[0] == OWN_DIR:
         return f"{OWN_DIR} is data-sync's own directory"
     return None
 
