@@ -132,4 +132,4 @@ def _child(entry: os.DirEntry[str], trail: str, report: Report) -> _Child | None
 
 
 def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,0 +1,68 @@
+"""What a pass must look at when it does not walk the whole tree.
+
+Between two full walks the watcher names what changed. Beside that, three kinds of names need another
+look though nothing touched them: files that could not go last time, files that were so fresh that
+their content is compared once more, and files sent while being written. They are kept here, bounded;
+where the bound is reached, or anything went wrong, the next pass walks everything.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from typing import Final
+
+from sidecar.tree import RelativePath
+
+MOST_NAMES: Final = 50_000
+
+
+class Attention:
+    """For one mapping. The engine's thread alone uses it.
+
+    ``interval``: seconds after which the tree is walked although nothing was seen; 0: always.
+    """
+
+    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval
+        self._clock = clock
+        self._walked: float | None = None
+        self._again: set[RelativePath] = set()
+        self._rechecks: list[tuple[float, RelativePath]] = []
+
+    @property
+    def needs_walk(self) -> bool:
+        """Whether the next pass must walk the whole tree."""
+        if self._walked is None or self._interval == 0:
+            return True
+        return self._clock() - self._walked >= self._interval
+
+    def begin_walk(self) -> None:
+        """A full walk begins: it meets by itself whatever was remembered here."""
+        self._again.clear()
+        self._rechecks.clear()
+        self._walked = self._clock()
+
+    def distrust(self) -> None:
+        """Something was missed: the next pass walks."""
+        self._walked = None
+
+    def look_again(self, path: RelativePath) -> None:
+        """``path`` did not go, or must go once more: look at it in the next pass."""
+        self._again.add(path)
+        if len(self._again) > MOST_NAMES:
+            self.distrust()
+
+    def recheck(self, path: RelativePath, at: float) -> None:
+        """Compare the content of ``path`` after ``at`` (seconds since the epoch)."""
+        heapq.heappush(self._rechecks, (at, path))
+        if len(self._rechecks) > MOST_NAMES:
+            self.distrust()
+
+    def take(self, now: float) -> set[RelativePath]:
+        """The names to look at in this pass; forgotten here until something asks for them again."""
+        names, self._again = self._again, set()
+        while self._rechecks and self._rechecks[0][0] <= now:
+            names.add(heapq.heappop(self._rechecks)[1])
+        return names
