@@ -6,7 +6,7 @@ import hashlib
 import os
 
 from sidecar.bench import Bench, Done, Outcome
-from sidecar.errors import Corrupted, from_os_error
+from sidecar.errors import ChangedWhileReading, Corrupted, from_os_error
 from sidecar.local import files
 from sidecar.local.directories import fingerprint_of
 from sidecar.local.staging import Incoming, write_all
@@ -14,40 +14,63 @@ from sidecar.plan import Download
 from sidecar.publish import Fetched
 from sidecar.remote.keys import key_for
 from sidecar.remote.store import META_MTIME, META_SHA256, ObjectInfo
-from sidecar.tree import Agreed, ObjectKey
+from sidecar.tree import Agreed, ETag, ObjectKey
 
 
 def download(bench: Bench, action: Download) -> Outcome:
+    """Fetch the object, unless the device turns out to have its content already.
+
+    Raises:
+        SyncError: it cannot be had, or nothing may be put there. Nothing is left in staging.
+    """
     path = bench.path(action.path)
     local = bench.root.look(path)  # refuses links and directories before a byte is fetched
     key = key_for(bench.mapping.prefix, action.path)
-    if local is not None and (action.local_edited or local != action.local):
-        same = _already_there(bench, action, key)
-        if same is not None:
-            return same
+    unknown = local is not None and (action.local_edited or local != action.local)
+    if unknown and (same := _already_there(bench, action, key)):
+        return same
     bench.space.reserve(action.remote.size, path)
     try:
         with bench.staging.create(path) as incoming:
-            return _fetch(bench, action, key, incoming)
+            fetched = _fetch(bench, action, key, incoming)
+            # Without a hash at the object it takes the whole body to see that the device has it already:
+            # perhaps a kill came between placing this very file and recording it.
+            same = _equal(bench, action, fetched.sha256, action.remote.etag, action.remote.size) if unknown else None
     except BaseException:
         bench.space.release(action.remote.size, kept=False)
         raise
+    if same is None:
+        return fetched
+    bench.staging.discard(fetched.staged)
+    bench.space.release(action.remote.size, kept=False)
+    return same
 
 
 def _already_there(bench: Bench, action: Download, key: ObjectKey) -> Done | None:
-    """Settle a file that was never agreed on by content, without fetching the body."""
-    path = bench.path(action.path)
+    """Settle a file that was never agreed on by the hash at the object, without fetching the body."""
     info = bench.store.head(key)
     if info is None or META_SHA256 not in info.metadata:
         return None
-    with bench.root.open_file(path) as fd:
-        before = files.look(fd, path)
-        if before.size != info.size:
-            return None
-        sha256 = files.hash_file(fd, path, before.size, bench.beat)
-        if sha256.hex() != info.metadata[META_SHA256] or files.look(fd, path) != before:
-            return None
-    return Done(Agreed(action.path, before, sha256, info.etag, info.size), None)
+    try:
+        sha256 = bytes.fromhex(info.metadata[META_SHA256])
+    except ValueError:
+        return None  # somebody else's idea of a hash
+    return _equal(bench, action, sha256, info.etag, info.size)
+
+
+def _equal(bench: Bench, action: Download, sha256: bytes, etag: ETag, size: int) -> Done | None:
+    """The agreement, where the file on the device has this content."""
+    path = bench.path(action.path)
+    try:
+        with bench.root.open_file(path) as fd:
+            before = files.look(fd, path)
+            if before.size != size or files.hash_file(fd, path, size, bench.beat) != sha256:
+                return None
+            if files.look(fd, path) != before:
+                return None
+    except (FileNotFoundError, ChangedWhileReading):
+        return None
+    return Done(Agreed(action.path, before, sha256, etag, size), None)
 
 
 def _fetch(bench: Bench, action: Download, key: ObjectKey, incoming: Incoming) -> Fetched:
