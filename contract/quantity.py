@@ -12,7 +12,7 @@ _UNITS: Final = {
     "m": Decimal(60),
     "h": Decimal(3600),
 }
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 
 _SUFFIXES: Final = {
@@ -26,8 +26,8 @@ _SUFFIXES: Final = {
     "Gi": 2**30,
     "Ti": 2**40,
 }
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
+_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 
 
 def parse_duration(text: str) -> float:

@@ -1,0 +1,206 @@
+"""The arrows of docs/ARCHITECTURE.md: who may import whom, and the one place for each library.
+
+A rule is a row: from these files, these modules and no others. Imports are read from the source, also
+those inside functions.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("contract", "runtime", "webhook", "sidecar", "demo", "tests")
+
+# Room (files by pattern, the first match counts) → modules of ours that it may import.
+ARROWS: list[tuple[str, tuple[str, ...]]] = [
+    ("contract/*", ("contract",)),
+    ("runtime/*", ("runtime",)),
+    ("webhook/__main__.py", ("contract", "runtime", "webhook")),
+    ("webhook/*", ("contract", "runtime", "webhook")),
+    ("sidecar/__main__.py", ("contract", "runtime", "sidecar")),
+    ("sidecar/tree.py", ()),
+    ("sidecar/errors.py", ()),
+    ("sidecar/plan.py", ("sidecar.tree",)),
+    ("sidecar/local/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.local")),
+    ("sidecar/remote/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.remote")),
+    ("sidecar/*", ("contract", "runtime", "sidecar")),
+    ("demo/*", ("contract", "runtime", "demo", "webhook.certificates")),
+    ("tests/*", ROOMS),
+]
+
+# Within the webhook: decisions do not know how they are asked for.
+PURE_WEBHOOK = (
+    "decision",
+    "resolution",
+    "injection",
+    "patch",
+    "annotations",
+    "containers",
+    "volumes",
+    "removal",
+    "pods",
+)
+SERVING = ("webhook.server", "webhook.serving", "webhook.review", "webhook.metrics", "webhook.commands")
+
+# Library → the only files that may import it.
+ONE_PLACE: dict[str, tuple[str, ...]] = {
+    "flask": ("webhook/server.py",),
+    "gunicorn": ("webhook/serving.py",),
+    "jsonpatch": ("webhook/patch.py", "demo/admission.py"),
+    "cryptography": ("webhook/certificates.py", "webhook/serving.py"),
+    "kubernetes": (),
+    "kopf": (),
+    "inotify_simple": ("sidecar/local/watch.py",),
+    "sqlite3": ("sidecar/index.py",),
+    "obstore": ("sidecar/remote/*.py",),
+    "boto3": ("sidecar/remote/*.py", "demo/s3server.py", "demo/bucket.py"),
+    "botocore": ("sidecar/remote/*.py", "demo/s3server.py", "demo/bucket.py"),
+    "urllib3": ("sidecar/remote/*.py",),
+}
+# Of those, the store, its wrapper and the pure parts know no library.
+NO_LIBRARY = ("store", "retry", "keys", "order", "attempt")
+
+# What a file that only decides may not touch.
+IO = {
+    "os",
+    "io",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "threading",
+    "logging",
+    "time",
+    "tempfile",
+    "shutil",
+    "ssl",
+    "http",
+}
+PURE = ("sidecar/plan.py", "sidecar/tree.py", "contract/*.py", *(f"webhook/{name}.py" for name in PURE_WEBHOOK))
+
+
+@dataclass(frozen=True)
+class Import:
+    """``file`` imports ``module`` (dotted; with the name for ``from package import module``)."""
+
+    file: str
+    module: str
+
+    def __str__(self) -> str:
+        return f"{self.file} imports {self.module}"
+
+
+def imports(root: Path, rooms: tuple[str, ...] = ROOMS) -> Iterator[Import]:
+    for room in rooms:
+        for path in sorted((root / room).rglob("*.py")):
+            file = path.relative_to(root).as_posix()
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    yield from (Import(file, alias.name) for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    assert not node.level, f"{file}: relative imports hide the arrows"
+                    yield from (Import(file, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def within(module: str, allowed: tuple[str, ...]) -> bool:
+    return any(module == one or module.startswith(one + ".") for one in allowed)
+
+
+def broken_arrows(found: list[Import]) -> list[str]:
+    broken = []
+    for one in found:
+        if not within(one.module, ROOMS):
+            continue
+        allowed = next(allowed for pattern, allowed in ARROWS if fnmatch(one.file, pattern))
+        if not within(one.module, allowed):
+            broken.append(str(one))
+    for one in found:
+        stem = Path(one.file).stem
+        if one.file.startswith("webhook/") and stem in PURE_WEBHOOK and within(one.module, SERVING):
+            broken.append(str(one))
+    return broken
+
+
+def misplaced_libraries(found: list[Import]) -> list[str]:
+    broken = []
+    for one in found:
+        if one.file.startswith("tests/"):
+            continue
+        top = one.module.split(".", 1)[0]
+        if top in ONE_PLACE:
+            right = any(fnmatch(one.file, pattern) for pattern in ONE_PLACE[top])
+            bare = one.file.startswith("sidecar/remote/") and Path(one.file).stem in NO_LIBRARY
+            if not right or bare:
+                broken.append(str(one))
+        elif (
+            one.file.startswith("contract/")
+            and not within(one.module, ("contract",))
+            and top not in sys.stdlib_module_names
+        ):
+            broken.append(str(one))
+    return broken
+
+
+def impure(found: list[Import]) -> list[str]:
+    return [
+        str(one)
+        for one in found
+        if any(fnmatch(one.file, pattern) for pattern in PURE) and one.module.split(".", 1)[0] in IO
+    ]
+
+
+def test_there_are_no_other_arrows_than_those_drawn() -> None:
+    assert broken_arrows(list(imports(ROOT))) == []
+
+
+def test_each_library_is_known_in_its_place_only() -> None:
+    assert misplaced_libraries(list(imports(ROOT))) == []
+
+
+def test_what_decides_does_no_io() -> None:
+    assert impure(list(imports(ROOT))) == []
+
+
+def test_no_file_has_grown_into_two() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for room in ROOMS
+        if room != "tests"
+        for path in (ROOT / room).rglob("*.py")
+        if (count := len(path.read_text().splitlines())) > 350
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "check"),
+    [
+        ("contract/names.py", "import runtime.logs", broken_arrows),
+        ("sidecar/plan.py", "from sidecar.index import Index", broken_arrows),
+        ("sidecar/local/scan.py", "from sidecar.remote.store import ObjectStore", broken_arrows),
+        ("sidecar/remote/s3.py", "import sidecar.local.files", broken_arrows),
+        ("sidecar/engine.py", "from webhook.settings import Settings", broken_arrows),
+        ("webhook/admit.py", "import sidecar", broken_arrows),
+        ("webhook/decision.py", "from webhook.server import create_app", broken_arrows),
+        ("runtime/logs.py", "from tests.fakes import store", broken_arrows),
+        ("sidecar/engine.py", "def f():\n    import boto3", misplaced_libraries),
+        ("sidecar/remote/retry.py", "import urllib3", misplaced_libraries),
+        ("webhook/admit.py", "from flask import Flask", misplaced_libraries),
+        ("webhook/catalog.py", "import kubernetes.client", misplaced_libraries),
+        ("contract/spec.py", "import yaml", misplaced_libraries),
+        ("sidecar/plan.py", "import os.path", impure),
+        ("webhook/decision.py", "from time import time", impure),
+    ],
+)
+def test_the_rules_catch_what_they_are_for(tmp_path: Path, file: str, line: str, check: object) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(line + "\n")
+    assert callable(check)
+    assert len(check(list(imports(tmp_path)))) == 1
