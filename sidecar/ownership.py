@@ -142,8 +142,10 @@ def _settle_owner(export_dir: str, state_dir: str, owner: Owner | None, stamp: s
         if not lock.acquire():
             assert record.owner is not None  # the case above
             raise ForeignDirectory("prepare", export_dir, f"{_described(record.owner)} is still syncing it")
-        aside = _set_aside(export_dir, state_dir, stamp)
-        lock.release()
+        try:
+            aside = _set_aside(export_dir, state_dir, stamp)
+        finally:
+            lock.release()
     _write(state_dir, OwnerRecord(uuid.uuid4().hex, owner))
     return aside
 
