@@ -56,6 +56,8 @@ class Recorder:
         """As :meth:`done`; ``moved`` is the size of the body, None when none had to go."""
         self._index.record(self._scope, agreed)
         self._tally.finish(action, moved)
+        if action.agreed is None:
+            self._tally.indexed += 1
         if moved is None:
             return
         self._metrics.files.labels(self._direction).inc()

@@ -109,11 +109,11 @@ class Device:
     def cycle(self) -> dict[Direction, list[Tally]]:
         """One cycle; tallies by direction."""
         assert self.engine._take_over(), "another process holds the directory"
-        tallies = self.engine._cycle() or []
-        entries = self.progress.mappings()
+        tallies = self.engine._cycle()
         found: dict[Direction, list[Tally]] = {direction: [] for direction in Direction}
-        for entry, tally in zip(entries, tallies, strict=True):
-            found[entry.mapping.direction].append(tally)
+        if tallies is not None:
+            for entry, tally in zip(self.progress.mappings(), tallies, strict=True):
+                found[entry.mapping.direction].append(tally)
         return found
 
     def egress(self) -> Tally:
