@@ -197,15 +197,16 @@ class Engine:
 
     def _report(self, tallies: list[Tally]) -> None:
         files = sum(tally.pending_files for tally in tallies)
-        if not files:
+        errors = [str(tally.error) for tally in tallies if tally.error is not None]
+        if not files and not errors:
             log.info("everything is sent", **fields(files=sum(tally.transferred for tally in tallies)))
             return
         names = [failure["name"] for tally in tallies for failure in tally.failures]
         report: dict[str, Any] = {
-            "message": "not sent; the next sidecar on this directory sends it",
+            "note": "not sent; the next sidecar on this directory sends it",
             "pending_files": files,
             "pending_bytes": sum(tally.pending_bytes for tally in tallies),
-            "errors": [str(tally.error) for tally in tallies if tally.error is not None],
+            "errors": errors,
             "names": names,
         }
         log.error("stopped with unsent files", **fields(**report))

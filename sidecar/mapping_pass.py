@@ -113,12 +113,10 @@ class Pass:
                 self._start_over()
                 self._transfer(number, select(plan(number)))
         except SyncError as error:
-            self._tally.end_early(error)
-            self._count(error.reason)
+            self._failed(error)
         except Exception as error:
             log.exception("a pass failed unexpectedly", **fields(mapping=str(self._mapping)))
-            self._tally.end_early(Internal("sync", self._mapping.directory, type(error).__name__))
-            self._count(Internal.reason)
+            self._failed(Internal("sync", self._mapping.directory, type(error).__name__))
 
     def _transfer(self, number: int, actions: Iterable[Action]) -> None:
         tools = self._tools
@@ -137,8 +135,10 @@ class Pass:
         if not self._tools.reconciliation.due(number):
             yield from plan_egress(local, rows, None, self._bench.now())
             return
-        yield from plan_egress(local, rows, self._listing_if_allowed(), self._bench.now())
-        self._tools.reconciliation.done(number)
+        listing = self._listing_if_possible()
+        yield from plan_egress(local, rows, listing, self._bench.now())
+        if self._tally.error is None:
+            self._tools.reconciliation.done(number)
 
     def _ingress(self, number: int) -> Iterator[Action]:
         rows = self._counted(self._tools.index.rows(number))
@@ -146,13 +146,22 @@ class Pass:
         local = walk(self._bench.root, self._mapping.directory, ignore_missing, _ours)
         yield from plan_ingress(self._weighed(local), rows, self._listing(), restore=self._mapping.restore)
 
-    def _listing_if_allowed(self) -> Iterator[RemoteFile] | None:
-        """The listing to reconcile with; None for keys that may write but not list, which is common."""
+    def _listing_if_possible(self) -> Iterator[RemoteFile] | None:
+        """The listing to reconcile with; None where the server gives none.
+
+        Keys that may write but not list are common, and no error. Whatever else it is, the walk goes
+        on without: what waits on the device must be counted, above all while the server is down.
+        """
         listing = self._listing()
         try:
             first = next(listing, None)
         except AccessDenied as error:
             log.warning("reconciling skipped: the keys may not list", **fields(error=str(error)))
+            return None
+        except ListingOutOfOrder:
+            raise
+        except SyncError as error:
+            self._failed(error)
             return None
         return _prepended(first, listing)
 
@@ -191,6 +200,10 @@ class Pass:
 
     def _ignoring(self, *reasons: Passed) -> Callable[[Notice], None]:
         return lambda notice: None if notice.why in reasons else self._noticed(notice)
+
+    def _failed(self, error: SyncError) -> None:
+        self._tally.end_early(error)
+        self._count(error.reason)
 
     def _count(self, reason: str) -> None:
         self._tools.metrics.errors.labels(self._mapping.direction.value, reason).inc()

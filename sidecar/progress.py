@@ -107,7 +107,7 @@ class Tally:
             self.quarantined.append(f"{name}: {why}")
 
     def end_early(self, error: SyncError) -> None:
-        """``error`` ended the pass before all was planned."""
+        """``error`` concerns the whole pass: not everything was looked at, or nothing can go."""
         self.error = error
         self.misconfigured = self.misconfigured or isinstance(error, Misconfigured)
 
