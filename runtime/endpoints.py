@@ -6,16 +6,20 @@ never in the way: each request has its own daemon thread, a time limit, and a bo
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import re
 import socket
+import socketserver
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -49,7 +53,7 @@ def parse_listen(text: str) -> tuple[str, int]:
         ValueError: ``text`` is no such address.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or re.fullmatch("[0-9]{1,5}", port) is None or int(port) > 65535:
         raise ValueError(f"{text!r} is no listen address; write for example 0.0.0.0:9346")
     return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - the contract's default
 
@@ -102,6 +106,7 @@ class Endpoints:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+    request_queue_size = 64  # connections not yet accepted; of a burst beyond it clients would wait a second
 
     def __init__(self, address: tuple[str, int], endpoints: Endpoints) -> None:
         self.endpoints = endpoints
@@ -110,11 +115,20 @@ class _Server(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
 
+    def server_bind(self) -> None:
+        # HTTPServer would ask for this host's full name, and wait for a DNS server that may not be there.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)  # full: better to refuse one client than to grow
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started now; the base class closes the connection
+            self._slots.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -131,6 +145,16 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     timeout = _REQUEST_TIMEOUT
+
+    def setup(self) -> None:
+        super().setup()
+        self._patience = _Patience(self.connection)
+        self.rfile.close()
+        self.rfile = io.BufferedReader(self._patience)
+
+    def handle_one_request(self) -> None:
+        self._patience.start(self.timeout)
+        super().handle_one_request()
 
     def do_GET(self) -> None:
         self._respond(with_body=True)
@@ -162,5 +186,33 @@ class _Handler(BaseHTTPRequestHandler):
         log.debug("request", **fields(client=self.client_address[0], line=format % args))
 
 
+class _Patience(io.RawIOBase):
+    """Reads a request within one time limit; a socket's own begins anew with every byte."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = 0.0
+
+    def start(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        whole = self._connection.gettimeout()
+        self._connection.settimeout(left)
+        try:
+            return self._connection.recv_into(buffer)
+        finally:
+            self._connection.settimeout(whole)  # which is what an answer has
+
+
 def _is_loopback(client: str) -> bool:
-    return ip_address(client).is_loopback
+    address = ip_address(client)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:  # what an IPv4 client is to a listener on [::]
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback

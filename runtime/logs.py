@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from typing import Any, Final, TextIO
+from urllib.parse import quote
 
 REDACTED: Final = "[redacted]"
 _SHORTEST_SECRET = 4  # a shorter text would blank out half of every line
@@ -28,7 +29,9 @@ def fields(**values: object) -> dict[str, Any]:
 def hide(*secrets: str | None) -> None:
     """Never let these texts appear in a log line of this process, exceptions included."""
     with _secrets_lock:
-        _secrets.update(secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET)
+        for secret in secrets:
+            if secret and len(secret) >= _SHORTEST_SECRET:
+                _secrets.update(_forms(secret))
 
 
 def redact(text: str) -> str:
@@ -38,6 +41,12 @@ def redact(text: str) -> str:
     for secret in known:
         text = text.replace(secret, REDACTED)
     return text
+
+
+def _forms(secret: str) -> set[str]:
+    """``secret`` as it looks in a text, a ``repr`` and a URL, and in JSON that holds any of these."""
+    plain = {secret, repr(secret)[1:-1], quote(secret, safe="", errors="replace")}
+    return plain | {json.dumps(form)[1:-1] for form in plain}
 
 
 class JsonFormatter(logging.Formatter):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import signal
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 
@@ -18,7 +19,10 @@ class Shutdown:
     def __init__(self, grace: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._grace = grace
         self._clock = clock
-        self._requested = threading.Event()
+        self._requested = False
+        # Not an Event: a signal is handled between two steps of the main thread, and one that came while
+        # that thread was entering Event.wait would wait for a lock held by itself. This queue is reentrant.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._deadline: float | None = None
 
     def install(self) -> None:
@@ -30,16 +34,21 @@ class Shutdown:
         """Ask to stop, as a signal would."""
         if self._deadline is None:
             self._deadline = self._clock() + self._grace
-        self._requested.set()
+        self._requested = True
+        self._wake.put(None)
 
     @property
     def requested(self) -> bool:
         """Whether a stop was asked for."""
-        return self._requested.is_set()
+        return self._requested
 
     def wait(self, seconds: float) -> bool:
         """Sleep until a stop is asked for, at most ``seconds``; return :attr:`requested`."""
-        return self._requested.wait(max(0.0, seconds))
+        if not self._requested:
+            with suppress(queue.Empty):
+                self._wake.get(timeout=max(0.0, seconds))
+                self._wake.put(None)  # for whoever else waits
+        return self._requested
 
     def remaining(self) -> float:
         """Seconds left of the grace period; all of it before a stop is asked for, never below 0."""
