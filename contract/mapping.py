@@ -22,6 +22,7 @@ _REFERENCE = re.compile(r"\$\(([^()]*)\)")
 
 COMPONENT_LIMIT: Final = 255  # bytes in one name on every Linux file system we run on
 KEY_LIMIT: Final = 1024  # bytes in one S3 object key
+_SHOWN: Final = 120  # characters of a bad value that a message repeats
 
 
 class Direction(StrEnum):
@@ -187,11 +188,11 @@ def _parse_one(direction: Direction, item: object, where: str, faults: list[str]
         option = _OPTIONS.get(key) if isinstance(key, str) else None
         if option is None:
             known = ", ".join(["source", "target", *_OPTIONS])
-            faults.append(f"{where}: unknown key {key!r} (known: {known})")
+            faults.append(f"{where}: unknown key {_shown(key)} (known: {known})")
         elif direction not in option.directions:
             faults.append(f"{where}: {key!r} has no meaning for {direction}")
         elif not isinstance(value, bool):
-            faults.append(f"{where}: {key!r} is true or false, not {value!r}")
+            faults.append(f"{where}: {key!r} is true or false, not {_shown(value)}")
         else:
             options[option.attribute] = value
     if len(faults) > before:
@@ -202,7 +203,7 @@ def _parse_one(direction: Direction, item: object, where: str, faults: list[str]
 def _parse_path(item: Dict[object, object], key: str, where: str, device: bool, faults: list[str]) -> str:
     value = item.get(key)
     if not isinstance(value, str):
-        faults.append(f"{where}: {key!r} " + ("is missing" if value is None else f"is text, not {value!r}"))
+        faults.append(f"{where}: {key!r} " + ("is missing" if value is None else f"is text, not {_shown(value)}"))
         return ""
     # `stats/` is what people type for a directory; nothing is lost by taking it as `stats`.
     path = value.removesuffix("/") if len(value) > 1 else value
@@ -275,4 +276,13 @@ def _pair(mapping: Mapping) -> str:
 
 def _shape(value: object) -> str:
     names = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}
-    return names.get(type(value), repr(value))
+    return names.get(type(value)) or _shown(value)
+
+
+def _shown(value: object) -> str:
+    """``value`` for a message, whatever it is: YAML and JSON have numbers and depths that repr refuses."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"such a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

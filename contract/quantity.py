@@ -6,6 +6,9 @@ import re
 from decimal import Decimal
 from typing import Final
 
+LONGEST: Final = 876_000 * 3600.0  # seconds: a hundred years; threads cannot wait for ever
+MOST_BYTES: Final = 2**63 - 1  # what a Kubernetes quantity and an SQLite column hold
+
 _UNITS: Final = {
     "ms": Decimal("0.001"),
     "s": Decimal(1),
@@ -27,6 +30,8 @@ _SUFFIXES: Final = {
     "Ti": 2**40,
 }
 _BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
+_SHOWN: Final = 40  # characters of a bad value that a message repeats
+
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 
 
@@ -34,26 +39,32 @@ def parse_duration(text: str) -> float:
     """Seconds in a Go-style duration (``15s``, ``500ms``, ``1m30s``; ``0`` needs no unit).
 
     Raises:
-        ValueError: ``text`` is no such duration; the message names it and shows the form.
+        ValueError: ``text`` is no such duration, or longer than :data:`LONGEST`; the message names it.
     """
     if text == "0":
         return 0.0
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no duration; write for example 15s, 500ms or 1m30s")
+        raise ValueError(f"{text[:_SHOWN]!r} is no duration; write for example 15s, 500ms or 1m30s")
     parts = _DURATION_PART.findall(text)
-    return float(sum((Decimal(number) * _UNITS[unit] for number, unit in parts), Decimal(0)))
+    seconds = float(sum((Decimal(number) * _UNITS[unit] for number, unit in parts), Decimal(0)))
+    if seconds > LONGEST:
+        raise ValueError(f"{text[:_SHOWN]!r} is longer than a hundred years")
+    return seconds
 
 
 def parse_bytes(text: str) -> int:
     """Bytes in a Kubernetes quantity (``1048576``, ``256Mi``, ``1.5G``).
 
     Raises:
-        ValueError: ``text`` is no such quantity.
+        ValueError: ``text`` is no such quantity, or more than :data:`MOST_BYTES`.
     """
     match = _BYTES.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no byte count; write for example 1048576, 256Mi or 2G")
-    return int(Decimal(match[1]) * _SUFFIXES[match[2]])
+        raise ValueError(f"{text[:_SHOWN]!r} is no byte count; write for example 1048576, 256Mi or 2G")
+    size = int(Decimal(match[1]) * _SUFFIXES[match[2]])
+    if size > MOST_BYTES:
+        raise ValueError(f"{text[:_SHOWN]!r} is more than {MOST_BYTES} bytes")
+    return size
 
 
 def parse_share(text: str) -> float:
@@ -64,7 +75,7 @@ def parse_share(text: str) -> float:
     """
     match = _PERCENT.fullmatch(text)
     if match is None or float(match[1]) > 100:
-        raise ValueError(f"{text!r} is no percentage; write for example 15%")
+        raise ValueError(f"{text[:_SHOWN]!r} is no percentage; write for example 15%")
     return float(match[1]) / 100
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping as Dict
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 from contract.mapping import Direction, Mapping, MappingError, check_overlap, parse_mappings
 from contract.quantity import format_duration, parse_duration
@@ -61,7 +61,7 @@ class Owner:
         Raises:
             ValueError: it is no such JSON object.
         """
-        raw = json.loads(text)
+        raw = _load_json(text)
         try:
             fields = {key: raw[key] for key in ("namespace", "namespace_uid", "kind", "name")}
         except (TypeError, KeyError) as error:
@@ -158,7 +158,7 @@ def mappings_from_annotation(text: str) -> tuple[tuple[Mapping, ...], tuple[Mapp
         MappingError: it is no such JSON, or its mappings cannot work.
     """
     try:
-        raw = json.loads(text)
+        raw = _load_json(text)
     except ValueError as error:
         raise MappingError([f"no valid JSON: {error}"]) from error
     if not isinstance(raw, dict) or not set(raw) <= {"egress", "ingress"}:
@@ -170,21 +170,28 @@ def mappings_from_annotation(text: str) -> tuple[tuple[Mapping, ...], tuple[Mapp
 
 
 def parse_interval(text: str) -> float:
-    """Seconds between cycles.
+    """Seconds between cycles, to the millisecond, as :func:`~contract.quantity.format_duration` writes them.
 
     Raises:
         ValueError: no duration, or shorter than :data:`SHORTEST_INTERVAL`.
     """
-    seconds = parse_duration(text)
+    seconds = round(parse_duration(text), 3)
     if seconds < SHORTEST_INTERVAL:
         raise ValueError(f"{text!r} is shorter than {format_duration(SHORTEST_INTERVAL)}")
     return seconds
 
 
+def _load_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as error:  # which is no ValueError, and would end the program
+        raise ValueError("nested too deeply") from error
+
+
 def _mappings(env: Dict[str, str], name: str, direction: Direction, faults: list[str]) -> tuple[Mapping, ...]:
     text = env.get(name) or "[]"
     try:
-        return parse_mappings(direction, json.loads(text))
+        return parse_mappings(direction, _load_json(text))
     except MappingError as error:
         faults += [f"{name}: {fault}" for fault in error.faults]
     except ValueError as error:

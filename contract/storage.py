@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv6Address
 from typing import Final
 
 BUCKET_NAME: Final = "BUCKET_NAME"
@@ -28,7 +29,9 @@ SECRET_KEYS: Final = (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, CA_FILE)
 STORAGE_KEYS: Final = (*CONFIG_MAP_KEYS, *SECRET_KEYS)
 
 DEFAULT_REGION: Final = "us-east-1"  # what S3 servers without regions sign with
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_REGION = re.compile(r"[!-.0-~]{1,64}")  # a part of the signature's scope, which "/" divides
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
@@ -103,17 +106,17 @@ def storage_from(texts: Mapping[str, str], credentials: Credentials = Credential
         host=_host(values[BUCKET_HOST]),
         port=port,
         scheme=_choice(values, BUCKET_SCHEME, ("https", "http"), "http" if port == 80 else "https"),
-        region=values.get(BUCKET_REGION) or DEFAULT_REGION,
+        region=_region(values.get(BUCKET_REGION) or DEFAULT_REGION),
         virtual_hosted=_choice(values, BUCKET_ADDRESSING, ("path", "virtual"), "path") == "virtual",
-        access_key_id=values[ACCESS_KEY_ID] if keys else None,
-        secret_access_key=values[SECRET_ACCESS_KEY] if keys else None,
-        session_token=(values.get(SESSION_TOKEN) or None) if keys else None,
+        access_key_id=_key(values, ACCESS_KEY_ID) if keys else None,
+        secret_access_key=_key(values, SECRET_ACCESS_KEY) if keys else None,
+        session_token=_key(values, SESSION_TOKEN) if keys else None,
         ca_pem=_ca(values.get(CA_FILE)),
     )
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise InvalidField(BUCKET_PORT, f"is {text!r}, not a port number")
     return int(text)
 
@@ -125,8 +128,30 @@ def _bucket(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    if _HOST.fullmatch(text) is None:
+    if len(text) > 253 or not (_HOST.fullmatch(text) or _is_ipv6(text)):
         raise InvalidField(BUCKET_HOST, f"is {text!r}; a host name or address is needed, without scheme, port or path")
+    return text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        address = IPv6Address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return text.startswith("[") and text.endswith("]") and address.scope_id is None
+
+
+def _region(text: str) -> str:
+    if _REGION.fullmatch(text) is None:
+        raise InvalidField(BUCKET_REGION, f"is {text!r}, which is no region's name")
+    return text
+
+
+def _key(values: Mapping[str, str], key: str) -> str | None:
+    text = values.get(key) or None
+    # The key's id and the token go into HTTP headers, the secret into a hash of UTF-8.
+    if text is not None and not (text.isprintable() and (text.isascii() or key == SECRET_ACCESS_KEY)):
+        raise InvalidField(key, "holds characters that no key has, such as a line break")
     return text
 
 

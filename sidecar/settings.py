@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from contract import names
-from contract.mapping import VARIABLES, Mapping, MappingError, expand
+from contract.mapping import VARIABLES, Mapping, MappingError, check_overlap, expand
 from contract.quantity import parse_bytes, parse_duration
 from contract.spec import SpecError, SyncSpec, mappings_from_annotation
 from contract.storage import (
@@ -107,9 +107,11 @@ class Settings:
         """``mappings`` with their ``$(NAME)`` filled in.
 
         Raises:
-            MappingError: a variable has no value here.
+            MappingError: a variable has no value here, or two prefixes that were apart overlap now.
         """
-        return tuple(expand(mapping, self.variables) for mapping in mappings)
+        expanded = tuple(expand(mapping, self.variables) for mapping in mappings)
+        check_overlap(expanded)
+        return expanded
 
 
 @dataclass(frozen=True, slots=True)
