@@ -36,7 +36,7 @@ MAPPING_KEY = re.compile(r"^\| `([a-zA-Z]+)` \| (?:ingress|egress|both) \|", re.
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # A package index, or where somebody keeps a checkout; built so that this file does not match itself.
 INDEX = re.compile(
-    r"https?://[^/\s]*(?:pypi|pythonhosted|npmjs)|https?://\S+/simple\b|(?<!no-emit)-index[-]url|_INDEX_URL"
+    r"https?://[^/\s]*(?:pypi|pythonhosted|npmjs)|https?://\S+/simple\b|(?<!no-emit)-index[-]url|_INDEX[_]URL"
 )
 MACHINE = re.compile(r"(?<![\w.<>}$~-])/(?:work|home|root|Users)/\w")
 
