@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from sidecar.local.scan import Notice
+from sidecar.local.watch import Hints
 from sidecar.tree import RelativePath
 
 MOST_NAMES: Final = 50_000
+MOST_NOTICES: Final = 10_000
 
 
 class Attention:
@@ -30,6 +33,10 @@ class Attention:
         self._walked: float | None = None
         self._again: set[RelativePath] = set()
         self._rechecks: list[tuple[float, RelativePath]] = []
+        self._notices: list[Notice] = []
+        self.skipped = 0  # counts of the last walk, carried on by the passes after it
+        self.indexed = 0
+        self.ingress_bytes = 0
 
     @property
     def needs_walk(self) -> bool:
@@ -42,6 +49,7 @@ class Attention:
         """A full walk begins: it meets by itself whatever was remembered here."""
         self._again.clear()
         self._rechecks.clear()
+        self._notices.clear()
         self._walked = self._clock()
 
     def distrust(self) -> None:
@@ -59,6 +67,18 @@ class Attention:
         heapq.heappush(self._rechecks, (at, path))
         if len(self._rechecks) > MOST_NAMES:
             self.distrust()
+
+    def stands(self, notice: Notice) -> None:
+        """The walk passed something over, and will not come by again before the next one."""
+        self._notices.append(notice)
+        if len(self._notices) > MOST_NOTICES:
+            self.distrust()
+
+    def standing(self, hints: Hints) -> list[Notice]:
+        """What the walk passed over and nobody has touched since."""
+        touched = hints.files | {f"{path}/" for path in hints.directories}
+        self._notices = [notice for notice in self._notices if notice.name not in touched]
+        return self._notices
 
     def take(self, now: float) -> set[RelativePath]:
         """The names to look at in this pass; forgotten here until something asks for them again."""

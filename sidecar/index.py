@@ -46,10 +46,9 @@ CREATE TABLE held (
 );
 """
 
-_ROWS: Final = (
-    "SELECT path, size, mtime_ns, ctime_ns, inode, sha256, etag, remote_size, recheck_at"
-    " FROM agreed WHERE scope = ? ORDER BY path"
-)
+_SELECT: Final = "SELECT path, size, mtime_ns, ctime_ns, inode, sha256, etag, remote_size, recheck_at FROM agreed"
+_ROWS: Final = f"{_SELECT} WHERE scope = ? ORDER BY path"
+_ROW: Final = f"{_SELECT} WHERE scope = ? AND path = ?"
 
 
 class IndexUnusable(LocalFault):
@@ -147,11 +146,18 @@ class Index:
             reader = _connect(self.path)
             try:
                 for row in reader.execute(_ROWS, (scope,)):
-                    path, size, mtime, ctime, inode, sha256, etag, remote_size, recheck_at = row
-                    local = Fingerprint(size, mtime, ctime, inode)
-                    yield Agreed(RelativePath(path), local, sha256, ETag(etag), remote_size, recheck_at)
+                    yield _agreed(row)
             finally:
                 reader.close()
+
+    def get(self, scope: int, path: RelativePath) -> Agreed | None:
+        """The row of one path; None where nothing was agreed."""
+        pending = self._rows.get((scope, path))
+        if pending is not None:
+            return pending
+        with _translated(self.path):
+            found = self._writer.execute(_ROW, (scope, path)).fetchone()
+        return _agreed(found) if found else None
 
     def record(self, scope: int, agreed: Agreed) -> None:
         """Remember ``agreed``; durable after the next :meth:`commit`, which comes by itself every few hundred rows."""
@@ -251,6 +257,12 @@ def _connect(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA cache_size = -2048")
     return connection
+
+
+def _agreed(row: tuple[str, int, int, int, int, bytes, str, int, float]) -> Agreed:
+    path, size, mtime, ctime, inode, sha256, etag, remote_size, recheck_at = row
+    local = Fingerprint(size, mtime, ctime, inode)
+    return Agreed(RelativePath(path), local, sha256, ETag(etag), remote_size, recheck_at)
 
 
 def _fingerprint_columns(row: Agreed) -> tuple[str, int, int, int, int]:

@@ -112,6 +112,10 @@ class _Gauges(Collector):
     def _whole(self) -> Iterator[Metric]:
         known = {
             "free_bytes": ("Bytes free on the file system of the exported directory.", self._progress.free_bytes),
+            "watcher_degraded": (
+                "1 while some directory is walked every cycle because it cannot be watched.",
+                self._progress.watcher_degraded,
+            ),
             "lock_held": (
                 "1 when this sidecar syncs the directory, 0 while it waits for another.",
                 self._progress.lock_held,

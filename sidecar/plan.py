@@ -7,7 +7,7 @@ empty. Absence never leads to a deletion. Rules are numbered as in ``docs/SYNC.m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -126,6 +126,34 @@ def plan_ingress(
         if there is None:
             continue  # removed from the bucket: the device keeps its file
         action = _ingress(path, seen.fingerprint if seen else None, known, there, restore=restore)
+        if action is not None:
+            yield action
+
+
+def plan_egress_of(changed: Iterable[tuple[LocalEntry, Agreed | None]], now: float) -> Iterator[Upload | Compare]:
+    """As :func:`plan_egress` without a listing, for files that are known to need a look."""
+    for seen, known in changed:
+        action = _egress(seen.path, seen.fingerprint, known, None, listed=False, now=now)
+        if action is not None:
+            yield action
+
+
+def plan_ingress_of(
+    touched: Callable[[RelativePath], bool],
+    look: Callable[[RelativePath], Fingerprint | None],
+    agreed: Iterable[Agreed],
+    remote: Iterable[RemoteFile],
+    *,
+    restore: bool = True,
+) -> Iterator[Compare | Download]:
+    """As :func:`plan_ingress`, where only ``touched`` files may differ from what was agreed.
+
+    ``look`` is asked for a file's fingerprint when it matters; all others are taken to be as agreed.
+    """
+    for path, _, known, there in _aligned((), agreed, remote):
+        if there is None or (known is not None and _same_object(known, there) and not touched(path)):
+            continue
+        action = _ingress(path, look(path), known, there, restore=restore)
         if action is not None:
             yield action
 

@@ -162,6 +162,7 @@ class Progress:
         self.standby = False
         self.lock_held: bool | None = None
         self.free_bytes: int | None = None
+        self.watcher_degraded: bool | None = None
         self.holder: dict[str, Any] | None = None  # what the holder of the lock last said
 
     def set_mappings(self, mappings: tuple[Mapping, ...]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from runtime.logs import fields
+from sidecar.attention import Attention
 from sidecar.bench import Bench, Done
 from sidecar.errors import ChangedWhileReading, SyncError
 from sidecar.index import Index
@@ -25,7 +26,14 @@ class Recorder:
     """The outcomes of one pass over one mapping."""
 
     def __init__(
-        self, bench: Bench, index: Index, scope: int, tally: Tally, metrics: Metrics, patience: Patience
+        self,
+        bench: Bench,
+        index: Index,
+        scope: int,
+        tally: Tally,
+        metrics: Metrics,
+        patience: Patience,
+        attention: Attention,
     ) -> None:
         self._bench = bench
         self._index = index
@@ -33,6 +41,7 @@ class Recorder:
         self._tally = tally
         self._metrics = metrics
         self._patience = patience
+        self._attention = attention
         self._direction = bench.mapping.direction.value
 
     def planned(self, action: Action) -> None:
@@ -51,11 +60,14 @@ class Recorder:
             self._patience.found_still(path)
         else:
             self._tally.leave_pending(action)
+            self._attention.look_again(action.path)
 
     def agreed(self, action: Action, agreed: Agreed, moved: int | None) -> None:
         """As :meth:`done`; ``moved`` is the size of the body, None when none had to go."""
         self._index.record(self._scope, agreed)
         self._tally.finish(action, moved)
+        if agreed.recheck_at:
+            self._attention.recheck(action.path, agreed.recheck_at)
         if action.agreed is None:
             self._tally.indexed += 1
         if moved is None:
@@ -63,6 +75,8 @@ class Recorder:
         self._metrics.files.labels(self._direction).inc()
         self._metrics.bytes.labels(self._direction).inc(moved)
         message = "downloaded" if isinstance(action, Download) else "uploaded"
+        if isinstance(action, Download):
+            self._tally.ingress_bytes += moved
         log.info(message, **fields(path=self._bench.path(action.path), bytes=moved))
 
     def failed(self, action: Action, error: SyncError, *, quietly: bool = False) -> None:
@@ -71,6 +85,7 @@ class Recorder:
         if isinstance(error, ChangedWhileReading):
             self._patience.found_changing(path)
         self._tally.fail(path, error)
+        self._attention.look_again(action.path)
         self._metrics.errors.labels(self._direction, error.reason).inc()
         if not quietly:
             log.warning("file not synced", **fields(path=path, reason=error.reason, error=str(error)))

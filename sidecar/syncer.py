@@ -15,8 +15,10 @@ from itertools import chain, islice
 from typing import Final
 
 from contract.mapping import Direction, Mapping
+from contract.storage import Storage
 from runtime.logs import fields
 from runtime.shutdown import Shutdown
+from sidecar.attention import Attention
 from sidecar.bench import Bench, Contention, Stopping
 from sidecar.errors import SyncError
 from sidecar.index import Index, IndexBroken, Scope
@@ -24,7 +26,7 @@ from sidecar.limits import Bandwidth, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root
 from sidecar.local.staging import Staging
-from sidecar.mapping_pass import Named, Pass, Reconciliation, Tools, ingress_size
+from sidecar.mapping_pass import Named, Pass, Reconciliation, Tools, egress_skips, ingress_size, ingress_skips
 from sidecar.metrics import Metrics
 from sidecar.ownership import OwnerRecord
 from sidecar.patience import Patience
@@ -32,6 +34,7 @@ from sidecar.plan import Action
 from sidecar.progress import Progress, Result, Tally
 from sidecar.publish import Publisher
 from sidecar.settings import Settings
+from sidecar.watches import Watches
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +78,9 @@ class Syncer:
         self._contention = Contention(clock)
         self._patience = Patience(clock)
         self._named = Named()
+        self._watches = Watches(settings.export_dir, settings.rescan_interval, clock)
+        self._attention: dict[Mapping, Attention] = {}
+        self._attended: Storage | None = None  # the storage that the attention is about
         self._index = Index(f"{settings.state_dir}/index")
         self._executor = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="transfer")
         with Root(settings.export_dir) as root, closing(Staging(root)) as staging:
@@ -82,6 +88,7 @@ class Syncer:
 
     def close(self) -> None:
         """Stop the workers and close the index."""
+        self._watches.close()
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._index.close()
 
@@ -92,6 +99,8 @@ class Syncer:
             SyncError: the exported directory itself cannot be used.
         """
         chosen = list(mappings)
+        self._watches.keep(chosen)
+        self._attention = {mapping: kept for mapping, kept in self._attention.items() if mapping in chosen}
         self._progress.free_bytes = self._space.free()
         with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
             publisher = Publisher(root, staging, self._index, self._stamp)
@@ -105,6 +114,8 @@ class Syncer:
                     tallies += self._direction(direction, some, root, staging, publisher)
             if ingress:
                 publisher.age()
+        self._attended = self._link.storage
+        self._progress.watcher_degraded = self._watches.degraded
         return tallies
 
     def flush(self, mappings: Iterable[Mapping]) -> list[Tally]:
@@ -133,6 +144,11 @@ class Syncer:
         store, storage = self._link.store, self._link.storage
         assert store is not None  # the engine runs no cycle without a link
         assert storage is not None
+        attention = self._attention.setdefault(mapping, Attention(self._settings.rescan_interval, self._clock))
+        skips = egress_skips if mapping.direction is Direction.EGRESS else ingress_skips
+        hints = self._watches.take(mapping, skips)
+        if self._flushing or storage != self._attended:
+            attention.distrust()  # the last word is the walk's; and another bucket has agreed on nothing
         tools = Tools(
             store=store,
             index=self._index,
@@ -140,6 +156,8 @@ class Syncer:
             reconciliation=self._reconciliation,
             patience=self._patience,
             named=self._named,
+            attention=attention,
+            hints=hints,
             metrics=self._metrics,
             executor=self._executor,
             in_flight=IN_FLIGHT,
@@ -171,6 +189,7 @@ class Syncer:
 
     def _start_index_afresh(self, error: IndexBroken) -> None:
         self._index.start_afresh(error)
+        self._attention.clear()
         self._reconciliation = Reconciliation(self._settings.reconcile_interval, self._clock)
 
     def _select(self, actions: Iterator[Action]) -> Iterable[Action]:

@@ -87,7 +87,7 @@ def metrics() -> set[str]:
 def _sidecar_registry() -> CollectorRegistry:
     """Every gauge known: one mapping each way, a pass over each begun and ended."""
     progress = Progress()
-    progress.lock_held, progress.free_bytes = True, 1
+    progress.lock_held, progress.free_bytes, progress.watcher_degraded = True, 1, False
     both = tuple(mapping.Mapping(direction, "a", "b") for direction in mapping.Direction)
     progress.set_mappings(both)
     for one in both:

@@ -7,15 +7,16 @@ passed over; a directory that cannot be read is reported, and the walk goes on.
 
 from __future__ import annotations
 
+import heapq
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from sidecar.errors import SyncError
-from sidecar.local.directories import Root, fingerprint_of, kind_of
+from sidecar.local.directories import NotAFile, Root, fingerprint_of, kind_of
 from sidecar.tree import LocalEntry, RelativePath
 
 CONFLICT_MARK: Final = ".conflict-"
@@ -85,6 +86,67 @@ def walk(
             trail.append(path + "/")
         else:
             yield LocalEntry(RelativePath(path), fingerprint_of(child.status))
+
+
+def visit(
+    root: Root,
+    directory: str,
+    names: Iterable[str],
+    directories: Iterable[str],
+    report: Report,
+    skip: Callable[[str], bool] = lambda _: False,
+) -> Iterator[LocalEntry]:
+    """As :func:`walk`, of only these ``names`` and all below these ``directories``; what is gone is passed over."""
+    below = "" if directory == "." else directory + "/"
+
+    def quiet(notice: Notice) -> None:
+        if notice.why is not Passed.MISSING:  # gone again: nothing to say
+            report(notice)
+
+    def one(path: str) -> Iterator[LocalEntry]:
+        for entry in walk(root, below + path, quiet, skip):
+            yield LocalEntry(RelativePath(f"{path}/{entry.path}"), entry.fingerprint)
+
+    streams = [one(path) for path in _outermost(directories) if not _name_fault(path, report)]
+    last = None
+    for entry in heapq.merge(_looked_at(root, below, names, report), *streams, key=lambda entry: entry.path):
+        if entry.path != last:
+            yield entry
+        last = entry.path
+
+
+def _looked_at(root: Root, below: str, names: Iterable[str], report: Report) -> Iterator[LocalEntry]:
+    for name in sorted(name for name in names if not _name_fault(name, report)):
+        try:
+            seen = root.look(below + name)
+        except NotAFile as error:
+            report(Notice(name, Passed.SPECIAL, error.detail))
+            continue
+        except SyncError as error:
+            report(Notice(name, Passed.UNREADABLE, str(error)))
+            continue
+        if seen is not None:
+            yield LocalEntry(RelativePath(name), seen)
+
+
+def _outermost(directories: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for path in sorted(directories, key=lambda path: path + "/"):
+        if not found or not path.startswith(found[-1] + "/"):
+            found.append(path)
+    return found
+
+
+def _name_fault(name: str, report: Report) -> bool:
+    """Whether ``name`` cannot be synced; it is reported then."""
+    try:
+        too_long = len(name.encode()) > PATH_LIMIT
+    except UnicodeEncodeError:
+        report(Notice(_printable(name), Passed.NOT_UTF8, "the name is not UTF-8; rename the file"))
+        return True
+    if too_long:
+        report(Notice(name, Passed.TOO_LONG, f"the path is longer than {PATH_LIMIT} bytes"))
+    return too_long
 
 
 def _children(root: Root, directory: str, trail: str, report: Report, skip: Callable[[str], bool]) -> list[_Child]:

@@ -6,13 +6,15 @@ it does not know (queue overflow, a tree that moved). Where it cannot watch at a
 writes through a mapping (mmap) until the file is closed; the full walk every
 ``DATA_SYNC_RESCAN_INTERVAL`` finds those.
 
-A thread of its own empties the kernel's queue; :meth:`Watch.take` hands over what came together.
+A thread of its own keeps the kernel's queue from running over; :meth:`Watch.take` empties it too, so that
+what happened before the call is in its answer.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import select
 import stat
 import threading
 from collections.abc import Callable
@@ -30,11 +32,12 @@ log = logging.getLogger(__name__)
 
 MOST_WATCHES: Final = 100_000  # directories; about 25 MB here and 100 MB in the kernel
 MOST_NAMES: Final = 50_000  # changed names remembered between two cycles; more, and a walk is cheaper
-_GATHER_MS: Final = 200  # after a first event: wait so long, so that the kernel folds equal ones together
-_WAKE_MS: Final = 1000  # how long a stop may take
+_GATHER: Final = 0.2  # seconds after a first event, in which the kernel folds equal ones together
 
-_CHANGED: Final = flags.CREATE | flags.MODIFY | flags.CLOSE_WRITE | flags.MOVED_TO | flags.ATTRIB
-_GONE: Final = flags.MOVED_FROM | flags.DELETE_SELF | flags.MOVE_SELF
+_CHANGED: Final = (
+    flags.CREATE | flags.MODIFY | flags.CLOSE_WRITE | flags.MOVED_TO | flags.ATTRIB | flags.DELETE | flags.MOVED_FROM
+)
+_GONE: Final = flags.DELETE_SELF | flags.MOVE_SELF
 _MASK: Final = _CHANGED | _GONE | flags.ONLYDIR | flags.EXCL_UNLINK
 
 # File systems whose files may change without this kernel knowing.
@@ -69,12 +72,13 @@ class Watch:
     """
 
     def __init__(self, root: Root, directory: str, skip: Callable[[str], bool]) -> None:
-        self._root = root
+        self._root = root  # ours alone, closed by the caller after us
         self._directory = directory
         self._skip = skip
         self._paths: dict[int, str] = {}  # watch descriptor → path below `directory`, "" for itself
         self._hints = Hints(everything=True)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # around the queue and all that follows from an event
+        self._broken = False
         self._stopping = threading.Event()
         _refuse_remote(root)
         try:
@@ -88,6 +92,7 @@ class Watch:
         except BaseException:
             self._inotify.close()
             raise
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
@@ -96,57 +101,74 @@ class Watch:
 
         Call it before looking: what happens later is in the next answer.
         """
-        moved = self._has_moved()
         with self._lock:
+            self._drain()
             hints, self._hints = self._hints, Hints()
-        hints.everything = hints.everything or moved
+            if self._broken or self._has_moved():
+                hints.everything = True
         return hints
 
     @property
     def usable(self) -> bool:
         """Whether it still sees the directory that has the name now; if not, close it and make another."""
-        return self._thread.is_alive() and not self._has_moved()
+        with self._lock:
+            return not self._broken and not self._has_moved()
 
     def close(self) -> None:
         """Stop watching."""
         self._stopping.set()
+        os.eventfd_write(self._wake, 1)
         self._thread.join()
         self._inotify.close()
+        os.close(self._wake)
 
     def _run(self) -> None:
+        poller = select.poll()
+        poller.register(self._inotify.fileno(), select.POLLIN)
+        poller.register(self._wake, select.POLLIN)
+        while not self._broken:
+            poller.poll()
+            if self._stopping.wait(_GATHER):
+                return
+            with self._lock:
+                self._drain()
+
+    def _drain(self) -> None:
         try:
-            while not self._stopping.is_set():
-                for event in self._inotify.read(timeout=_WAKE_MS, read_delay=_GATHER_MS):
-                    self._on(event)
+            for event in self._inotify.read(timeout=0):
+                self._on(event)
         except (CannotWatch, OSError, SyncError) as error:
-            log.warning("watching ended", **fields(directory=self._directory, error=str(error)))
-        finally:
-            self._everything()  # whoever asks next must walk, and sees that this is no longer usable
+            if not self._broken:
+                log.warning("watching ended", **fields(directory=self._directory, error=str(error)))
+            self._broken = True  # whoever asks next must walk, and make another
+            self._everything()
 
     def _on(self, event: Event) -> None:
-        if event.mask & flags.Q_OVERFLOW:
-            log.warning("watch queue overflowed; walking instead", **fields(directory=self._directory))
+        if event.mask & (flags.Q_OVERFLOW | flags.UNMOUNT):
+            log.warning("watch queue overflowed or unmounted; walking instead", **fields(directory=self._directory))
             self._everything()
             return
         base = self._paths.get(event.wd)
+        if base is None:
+            return  # of a directory that left: its parent has told of it
         if event.mask & flags.IGNORED:
-            self._paths.pop(event.wd, None)
+            del self._paths[event.wd]
             return
-        if base is None or not event.name:
-            if event.mask & (_GONE | flags.UNMOUNT):
-                self._everything()
+        if not event.name:
+            if not base:
+                self._everything()  # the watched directory itself was moved, removed or given other rights
             return
         path = f"{base}/{event.name}" if base else event.name
         if self._skip(self._below_root(path)):
             return
         if not event.mask & flags.ISDIR:
-            if event.mask & _CHANGED:
-                self._note(path, directory=False)
-        elif event.mask & flags.MOVED_FROM:
+            self._note(path, directory=False)
+            return
+        if event.mask & flags.MOVED_FROM:
             self._forget(path)
-        elif event.mask & (flags.CREATE | flags.MOVED_TO):
+        elif event.mask & (flags.CREATE | flags.MOVED_TO | flags.ATTRIB):
             self._add(path)
-            self._note(path, directory=True)
+        self._note(path, directory=True)
 
     def _add(self, path: str) -> None:
         """Watch ``path`` and all below. Each is watched before it is listed, so nothing falls between."""
@@ -181,17 +203,15 @@ class Watch:
             del self._paths[number]
 
     def _note(self, path: str, *, directory: bool) -> None:
-        with self._lock:
-            hints = self._hints
-            if hints.everything:
-                return
-            (hints.directories if directory else hints.files).add(path)
-            if len(hints.files) + len(hints.directories) > MOST_NAMES:
-                self._hints = Hints(everything=True)
+        hints = self._hints
+        if hints.everything:
+            return
+        (hints.directories if directory else hints.files).add(path)
+        if len(hints.files) + len(hints.directories) > MOST_NAMES:
+            self._everything()
 
     def _everything(self) -> None:
-        with self._lock:
-            self._hints = Hints(everything=True)
+        self._hints = Hints(everything=True)
 
     def _has_moved(self) -> bool:
         try:

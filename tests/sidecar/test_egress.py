@@ -105,12 +105,11 @@ def test_a_young_file_is_compared_once_more_after_a_minute(device: Device, monke
     device.egress()
     # A write through mmap to a page that is dirty already moves nothing that stat shows.
     before = os.stat(device.export / "stats/a")
-    scan = "sidecar.local.scan.fingerprint_of"
-    looked = "sidecar.local.files.fingerprint_of"
+    rooms = [f"sidecar.local.{room}.fingerprint_of" for room in ("scan", "files", "directories")]
     from sidecar.local.directories import fingerprint_of
 
     device.write("stats/a", "2", age=1)
-    for name in (scan, looked):
+    for name in rooms:
         monkeypatch.setattr(
             name, lambda status: fingerprint_of(before) if status.st_size == 1 else fingerprint_of(status)
         )
