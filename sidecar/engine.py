@@ -29,6 +29,7 @@ from sidecar.syncer import Syncer
 log = logging.getLogger(__name__)
 
 STUCK: Final = 300.0  # seconds without any progress before /livez says so
+STATE_INTERVAL: Final = 60.0  # seconds between two state files that say the same
 STANDBY_POLL: Final = 1.0  # seconds between two tries for the lock
 EXIT_REPORT: Final = "/dev/termination-log"  # where Kubernetes looks for a container's last words
 _REPORT_LIMIT: Final = 4096  # bytes that Kubernetes keeps of it
@@ -61,6 +62,8 @@ class Engine:
         self._lock = Lock(settings.state_dir)
         self._syncer: Syncer | None = None
         self._last_alive = clock()
+        self._said: object = None  # what the state file says in short
+        self._said_at = 0.0
         progress.set_mappings(self._podinfo.mappings)
 
     def livez(self) -> Check:
@@ -155,8 +158,12 @@ class Engine:
         if all(tally.complete for tally in tallies):
             self._progress.last_complete = self._now()
             self._leaving = ()
-        with suppress(SyncError):  # a full disk must not stop the next cycle; the old statement stays true
-            self._state()
+        # Written when there is something new to say, or once in a while: a device's flash wears out.
+        news = [(tally.result, tally.complete, tally.transferred, tally.pending_files) for tally in tallies]
+        if news != self._said or self._clock() - self._said_at >= STATE_INTERVAL:
+            self._said, self._said_at = news, self._clock()
+            with suppress(SyncError):  # a full disk must not stop the next cycle; the old statement stays true
+                self._state()
         return tallies
 
     def _state(self) -> None:
