@@ -211,7 +211,7 @@ def test_a_link_slower_than_the_stall_still_gets_a_body_out(
 
 
 def object_answer(body: bytes, length: int | None = None) -> bytes:
-    return response(200, body, length=length, ETag='"abc"', Last_Modified=formatdate(usegmt=True))
+    return response(200, body, length=length, ETag='"abc"', Last_Modified=formatdate(1_800_000_000, usegmt=True))
 
 
 BODIES: dict[str, Reaction] = {
@@ -257,7 +257,7 @@ ODD_HEADERS: dict[str, tuple[bytes, bytes]] = {
 def test_odd_headers_of_other_writers_keep_nobody_from_reading(usual: bytes, odd: bytes, key: str) -> None:
     def react(request: Request) -> Reaction:
         body = b"" if request.method == "HEAD" else b"body"
-        answer = response(200, body, length=4, ETag='"abc"', Last_Modified=formatdate(usegmt=True), x_amz_meta_n="X")
+        answer = response(200, body, length=4, ETag='"abc"', Last_Modified=formatdate(1_800_000_000, usegmt=True), x_amz_meta_n="X")
         assert usual in answer
         return answer.replace(usual, odd)
 
