@@ -1,9 +1,10 @@
-"""What a pass must look at when it does not walk the whole tree.
+"""What a pass must look at, what it must list, and what was told already.
 
-Between two full walks the watcher names what changed. Beside that, three kinds of names need another
-look though nothing touched them: files that could not go last time, files that were so fresh that
-their content is compared once more, and files sent while being written. They are kept here, bounded;
-where the bound is reached, or anything went wrong, the next pass walks everything.
+A pass does not always walk the whole tree. Between two full walks the watcher names what changed.
+Beside that, three kinds of names need another look though nothing touched them: files that could not
+go last time, files that were so fresh that their content is compared once more, and files sent while
+being written. They are kept here, bounded; where the bound is reached, or anything went wrong, the
+next pass walks everything.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from sidecar.local.scan import Notice
@@ -86,3 +88,38 @@ class Attention:
         while self._rechecks and self._rechecks[0][0] <= now:
             names.add(heapq.heappop(self._rechecks)[1])
         return names
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """When each scope's egress was last held against a real listing. Monotonic seconds."""
+
+    interval: float  # 0: only at start
+    clock: Callable[[], float] = time.monotonic
+    _last: dict[int, float] = field(default_factory=dict)
+
+    def due(self, scope: int) -> bool:
+        """Whether this cycle should list."""
+        last = self._last.get(scope)
+        return last is None or (self.interval > 0 and self.clock() - last >= self.interval)
+
+    def done(self, scope: int) -> None:
+        """It was listed to the end."""
+        self._last[scope] = self.clock()
+
+
+class Named:
+    """Names that the log has told of once; bounded, so that at the worst one is told again."""
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._names: set[str] = set()
+        self._limit = limit
+
+    def first_time(self, name: str) -> bool:
+        """True when ``name`` was not asked for before; it counts as told then."""
+        if name in self._names:
+            return False
+        if len(self._names) >= self._limit:
+            self._names.clear()
+        self._names.add(name)
+        return True

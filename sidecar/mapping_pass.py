@@ -7,16 +7,15 @@ store, lock) is handed in by the engine.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from contract.mapping import Direction, Mapping, contains
 from contract.names import OWN_DIR
 from runtime.logs import fields
-from sidecar.attention import Attention
+from sidecar.attention import Attention, Named, Reconciliation
 from sidecar.bench import Bench
 from sidecar.errors import AccessDenied, SyncError
 from sidecar.index import Index, Scope
@@ -41,41 +40,6 @@ T = TypeVar("T")
 
 # Passed over by the walk, yet data that does not reach the bucket: counted as pending.
 _PENDING: Final = frozenset({Passed.NOT_UTF8, Passed.TOO_LONG, Passed.UNREADABLE})
-
-
-@dataclass(slots=True)
-class Reconciliation:
-    """When each scope's egress was last held against a real listing. Monotonic seconds."""
-
-    interval: float  # 0: only at start
-    clock: Callable[[], float] = time.monotonic
-    _last: dict[int, float] = field(default_factory=dict)
-
-    def due(self, scope: int) -> bool:
-        """Whether this cycle should list."""
-        last = self._last.get(scope)
-        return last is None or (self.interval > 0 and self.clock() - last >= self.interval)
-
-    def done(self, scope: int) -> None:
-        """It was listed to the end."""
-        self._last[scope] = self.clock()
-
-
-class Named:
-    """Names that the log has told of once; bounded, so that at the worst one is told again."""
-
-    def __init__(self, limit: int = 10_000) -> None:
-        self._names: set[str] = set()
-        self._limit = limit
-
-    def first_time(self, name: str) -> bool:
-        """True when ``name`` was not asked for before; it counts as told then."""
-        if name in self._names:
-            return False
-        if len(self._names) >= self._limit:
-            self._names.clear()
-        self._names.add(name)
-        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from contract.mapping import Direction, Mapping
 from contract.storage import Storage
 from runtime.logs import fields
 from runtime.shutdown import Shutdown
-from sidecar.attention import Attention
+from sidecar.attention import Attention, Named, Reconciliation
 from sidecar.bench import Bench, Contention, Stopping
 from sidecar.errors import SyncError
 from sidecar.index import Index, IndexBroken, Scope
@@ -26,7 +26,7 @@ from sidecar.limits import Bandwidth, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root
 from sidecar.local.staging import Staging
-from sidecar.mapping_pass import Named, Pass, Reconciliation, Tools, egress_skips, ingress_size, ingress_skips
+from sidecar.mapping_pass import Pass, Tools, egress_skips, ingress_size, ingress_skips
 from sidecar.metrics import Metrics
 from sidecar.ownership import OwnerRecord
 from sidecar.patience import Patience

@@ -257,7 +257,9 @@ ODD_HEADERS: dict[str, tuple[bytes, bytes]] = {
 def test_odd_headers_of_other_writers_keep_nobody_from_reading(usual: bytes, odd: bytes, key: str) -> None:
     def react(request: Request) -> Reaction:
         body = b"" if request.method == "HEAD" else b"body"
-        answer = response(200, body, length=4, ETag='"abc"', Last_Modified=formatdate(1_800_000_000, usegmt=True), x_amz_meta_n="X")
+        answer = response(
+            200, body, length=4, ETag='"abc"', Last_Modified=formatdate(1_800_000_000, usegmt=True), x_amz_meta_n="X"
+        )
         assert usual in answer
         return answer.replace(usual, odd)
 
