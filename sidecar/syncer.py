@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -218,6 +219,7 @@ class Syncer:
 
 def _log_cycle(direction: Direction, cycle: int, result: Result, tallies: list[Tally], seconds: float) -> None:
     errors: list[SyncError] = [tally.error for tally in tallies if tally.error is not None]
+    reasons = sum((tally.reasons for tally in tallies), Counter[str]())
     log.log(
         logging.INFO if result is Result.OK else logging.WARNING,
         "cycle",
@@ -229,6 +231,7 @@ def _log_cycle(direction: Direction, cycle: int, result: Result, tallies: list[T
             bytes=sum(tally.moved_bytes for tally in tallies),
             pending=sum(tally.pending_files for tally in tallies),
             seconds=round(seconds, 3),
+            **({"reasons": dict(reasons)} if reasons else {}),
             **({"error": "; ".join(map(str, errors))} if errors else {}),
         ),
     )

@@ -142,8 +142,10 @@ def test_an_emptied_mount_forgets_nothing(device: Device) -> None:
     assert device.requests() == [], "the files came back as they were"
 
 
-def test_a_missing_source_is_a_reason_and_holds_nothing_up(device: Device) -> None:
+def test_a_missing_source_is_a_reason_and_holds_nothing_up(device: Device, caplog: pytest.LogCaptureFixture) -> None:
     tally = device.egress()
+    (line,) = [record for record in caplog.records if record.message == "cycle"]
+    assert line.__dict__["fields"]["reasons"] == {"missing_source": 1}
     assert (tally.result, dict(tally.reasons), tally.complete) == (Result.PARTIAL, {"missing_source": 1}, True)
     assert device.engine.readyz().ok
     assert device.metric("file_errors_total", direction="egress", reason="missing_source") == 1
