@@ -10,7 +10,7 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check images lock format
+.PHONY: help setup demo test check bench images lock format
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,10 @@ lock: ## choose the newest allowed versions of all dependencies, anew
 	build/lock/bin/$(COMPILE) --extra webhook --extra sidecar --extra dev --output-file requirements/dev.txt
 	build/lock/bin/$(COMPILE) --extra webhook --constraint requirements/dev.txt --output-file requirements/webhook.txt
 	build/lock/bin/$(COMPILE) --extra sidecar --constraint requirements/dev.txt --output-file requirements/sidecar.txt
+
+bench: $(STAMP) ## measure the sidecar beside its peers and write benchmarks/RESULTS.md
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks
 
 format: $(STAMP) ## format the code and fix what the linter can
 	$(BIN)/ruff format .

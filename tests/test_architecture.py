@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("contract", "runtime", "webhook", "sidecar", "demo", "tests")
+ROOMS = ("contract", "runtime", "webhook", "sidecar", "demo", "benchmarks", "tests")
 
 # Room (files by pattern, the first match counts) → modules of ours that it may import.
 ARROWS: list[tuple[str, tuple[str, ...]]] = [
@@ -32,6 +32,7 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
     ("sidecar/remote/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.remote")),
     ("sidecar/*", ("contract", "runtime", "sidecar")),
     ("demo/*", ("contract", "runtime", "demo", "webhook.certificates")),
+    ("benchmarks/*", ("contract", "demo.s3server", "benchmarks")),
     ("tests/*", ROOMS),
 ]
 
