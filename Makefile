@@ -49,9 +49,9 @@ lock: ## choose the newest allowed versions of all dependencies, anew
 	build/lock/bin/$(COMPILE) --extra webhook --constraint requirements/dev.txt --output-file requirements/webhook.txt
 	build/lock/bin/$(COMPILE) --extra sidecar --constraint requirements/dev.txt --output-file requirements/sidecar.txt
 
-bench: $(STAMP) ## measure the sidecar beside its peers and write benchmarks/RESULTS.md
+bench: $(STAMP) ## measure the sidecar beside its peers and write benchmarks/RESULTS.md (BENCH="--only ROW --quick --repeat N")
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 format: $(STAMP) ## format the code and fix what the linter can
 	$(BIN)/ruff format .

@@ -32,7 +32,7 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
     ("sidecar/remote/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.remote")),
     ("sidecar/*", ("contract", "runtime", "sidecar")),
     ("demo/*", ("contract", "runtime", "demo", "webhook.certificates")),
-    ("benchmarks/*", ("contract", "demo.s3server", "benchmarks")),
+    ("benchmarks/*", ("contract", "demo.s3server", "webhook.certificates", "benchmarks")),
     ("tests/*", ROOMS),
 ]
 
