@@ -207,12 +207,14 @@ int main(int argc, char **argv) {
                 for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) take(fd, atoi(argv[2]));
                 continue;
             }
-            /* A link that ends is buried only when no later event of this round can name it. */
+            /* A link that ends is buried only once no later event of this round can name it. */
             if (end->link->dead) continue;
             int alive = 1;
             if (events[i].events & EPOLLOUT) alive = deliver(end);
             if (alive && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !end->got_end) alive = collect(end);
-            else if (alive && end->got_end && events[i].events & (EPOLLHUP | EPOLLERR) && !end->first) alive = 0;
+            /* Nothing more comes from here and hanging up cannot be masked; what is under way still arrives. */
+            else if (alive && end->got_end && events[i].events & (EPOLLHUP | EPOLLERR))
+                epoll_ctl(polling, EPOLL_CTL_DEL, end->fd, NULL);
             if (!alive) {
                 End *mate = other(end);
                 for (int j = i + 1; j < count; j++)
