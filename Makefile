@@ -45,8 +45,8 @@ lock: ## choose the newest allowed versions of all dependencies, anew
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check 'uv>=0.8,<1'
 	rm -f requirements/*.txt
-	build/lock/bin/$(COMPILE) --extra webhook --extra sidecar --extra dev --output-file requirements/dev.txt
-	build/lock/bin/$(COMPILE) --extra webhook --constraint requirements/dev.txt --output-file requirements/webhook.txt
+	build/lock/bin/$(COMPILE) --extra webhook --extra controller --extra sidecar --extra dev --output-file requirements/dev.txt
+	build/lock/bin/$(COMPILE) --extra webhook --extra controller --constraint requirements/dev.txt --output-file requirements/webhook.txt
 	build/lock/bin/$(COMPILE) --extra sidecar --constraint requirements/dev.txt --output-file requirements/sidecar.txt
 
 bench: $(STAMP) ## measure the sidecar beside its peers and write benchmarks/RESULTS.md (BENCH="--only ROW --quick --repeat N")
