@@ -144,9 +144,12 @@ def test_it_says_who_it_is_and_runs_as_nobody_in_particular(image: str) -> None:
 
 
 def test_it_holds_its_own_rooms_and_libraries_only(image: str) -> None:
-    own = {"sidecar": ("sidecar", "boto3", "obstore"), "webhook": ("webhook", "flask", "gunicorn", "yaml")}
+    own = {
+        "sidecar": ("sidecar", "boto3"),
+        "webhook": ("webhook", "flask", "gunicorn", "yaml", "kopf"),
+    }
     foreign = [name for program, names in own.items() if program != image for name in names]
-    unwanted = [*foreign, "demo", "tests", "kubernetes", "pip", "setuptools", "pytest"]
+    unwanted = [*foreign, "demo", "tests", "pip", "setuptools", "pytest"]
     asked = [*own[image], "contract", "runtime", *unwanted]
     code = f"from importlib.util import find_spec; print(*filter(find_spec, {asked!r}))"
     assert python(image, code).split() == [*own[image], "contract", "runtime"]

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("dev", "sidecar", "webhook")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-_PIN = re.compile(r"[a-z0-9-]+==[A-Za-z0-9.]+( ; [a-z_]+ [<>=!]+ '[\w.]+'( and [a-z_]+ [<>=!]+ '[\w.]+')*)? \\")
+_PIN = re.compile(r"[a-z0-9-]+==(\d+!)?[A-Za-z0-9.]+( ; [a-z_]+ [<>=!]+ '[\w.]+'( and [a-z_]+ [<>=!]+ '[\w.]+')*)? \\")
 _HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 
 
