@@ -10,22 +10,21 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from sidecar.errors import Quarantined, Transient
+from sidecar.errors import NotFound, PreconditionFailed, Quarantined, Transient
 from sidecar.remote.etags import bare, quoted
 from sidecar.remote.failures import Garbled, boto_answer, from_boto
 from sidecar.remote.listing import Report
-from sidecar.remote.store import Condition, Download, IfMatch, ObjectInfo
+from sidecar.remote.store import Condition, Download, IfMatch, ObjectInfo, ObjectOptions
 from sidecar.tree import ETag, ObjectKey
 
 CHUNK: Final = 2**20  # bytes of a body handed on at once
-CONTENT_TYPE: Final = "application/octet-stream"
 # What obstore calls an illegal path: control characters, and components that are empty, "." or "..".
 _ODD = re.compile(r"[\x00-\x1f\x7f]|(?:^|/)\.{0,2}(?:/|$)")
 
@@ -40,6 +39,18 @@ def condition_headers(condition: Condition | None) -> dict[str, str]:
     if condition is None:
         return {}
     return {"IfMatch": quoted(condition.etag)} if isinstance(condition, IfMatch) else {"IfNoneMatch": "*"}
+
+
+def option_parameters(options: ObjectOptions) -> dict[str, str]:
+    """The parameters with which botocore stores an object as ``options`` say."""
+    parameters = {
+        "ContentType": options.content_type,
+        "StorageClass": options.storage_class,
+        "ServerSideEncryption": options.encryption,
+        "SSEKMSKeyId": options.kms_key_id,
+        "Tagging": options.tagging,
+    }
+    return {name: value for name, value in parameters.items() if value}
 
 
 class Control:
@@ -84,9 +95,16 @@ class Control:
         """What is known of ``key``; :class:`NotFound` where it is not there."""
         return _info(self.call("head", "head_object", key))
 
-    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None) -> ETag:
+    def put(
+        self,
+        key: ObjectKey,
+        body: bytes,
+        metadata: dict[str, str],
+        condition: Condition | None,
+        options: ObjectOptions,
+    ) -> ETag:
         """Store ``body`` in one request; returns the new ETag."""
-        parameters = condition_headers(condition) | {"ContentType": CONTENT_TYPE}
+        parameters = condition_headers(condition) | option_parameters(options)
         return bare(self.call("put", "put_object", key, Body=body, Metadata=metadata, **parameters).get("ETag", ""))
 
     @contextmanager
@@ -103,6 +121,15 @@ class Control:
         """Copy inside the bucket, metadata included. Objects over 5 GiB are refused by the server."""
         place = {"Bucket": self.bucket, "Key": sendable(source)}
         self.call("copy", "copy_object", target, CopySource=place, MetadataDirective="COPY")
+
+    def delete(self, key: ObjectKey, etag: ETag) -> None:
+        """Remove one version of ``key``."""
+        with suppress(NotFound):
+            try:
+                self.call("delete", "delete_object", key, IfMatch=quoted(etag))
+            except PreconditionFailed:
+                self.head(key)  # some servers say this of an object that is gone, and that is none to complain of
+                raise
 
     def _chunks(self, key: ObjectKey, body: Any) -> Iterator[bytes]:
         try:

@@ -15,9 +15,9 @@ from typing import Any, Final
 from runtime.logs import fields
 from sidecar.errors import NotFound, PreconditionFailed, Quarantined, SyncError
 from sidecar.remote.attempt import Attempt
-from sidecar.remote.control import CONTENT_TYPE, Control, condition_headers
+from sidecar.remote.control import Control, condition_headers, option_parameters
 from sidecar.remote.etags import bare
-from sidecar.remote.store import Condition, IfAbsent
+from sidecar.remote.store import Condition, IfAbsent, ObjectOptions
 from sidecar.tree import ETag, ObjectKey
 
 log = logging.getLogger(__name__)
@@ -43,13 +43,15 @@ def upload(
     metadata: dict[str, str],
     condition: Condition | None,
     confirm: Callable[[], None],
+    options: ObjectOptions,
 ) -> ETag:
     """Store an object part by part, as :meth:`ObjectStore.put_large` promises."""
     if size > _LARGEST_OBJECT:
         raise Quarantined(OPERATION, key, f"{size} bytes are more than an object can hold")
+    parameters = option_parameters(options)
     begun = attempt(
         OPERATION,
-        lambda: control.call(OPERATION, "create_multipart_upload", key, Metadata=metadata, ContentType=CONTENT_TYPE),
+        lambda: control.call(OPERATION, "create_multipart_upload", key, Metadata=metadata, **parameters),
     )
     one = _Upload(control, attempt, key, begun["UploadId"])
     try:

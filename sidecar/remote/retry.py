@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sidecar.errors import SyncError, Throttled, Transient, Unreachable
-from sidecar.remote.store import Condition, Download, ObjectInfo, ObjectStore
+from sidecar.remote.store import PLAIN, Condition, Download, ObjectInfo, ObjectOptions, ObjectStore
 from sidecar.tree import ETag, ObjectKey, RemoteEntry
 
 T = TypeVar("T")
@@ -164,9 +164,16 @@ class RetryingStore:
         """Tried again."""
         return self._retry.call("head", lambda: self._store.head(key))
 
-    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None = None) -> ETag:
+    def put(
+        self,
+        key: ObjectKey,
+        body: bytes,
+        metadata: dict[str, str],
+        condition: Condition | None = None,
+        options: ObjectOptions = PLAIN,
+    ) -> ETag:
         """Tried again."""
-        return self._retry.call("put", lambda: self._store.put(key, body, metadata, condition))
+        return self._retry.call("put", lambda: self._store.put(key, body, metadata, condition, options))
 
     def put_large(
         self,
@@ -176,9 +183,10 @@ class RetryingStore:
         metadata: dict[str, str],
         condition: Condition | None,
         confirm: Callable[[], None],
+        options: ObjectOptions = PLAIN,
     ) -> ETag:
         """Passes through: what was read from ``chunks`` cannot be read again."""
-        return self._store.put_large(key, size, chunks, metadata, condition, confirm)
+        return self._store.put_large(key, size, chunks, metadata, condition, confirm, options)
 
     def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
         """Opening is tried again, reading is not."""
@@ -187,6 +195,10 @@ class RetryingStore:
     def copy(self, source: ObjectKey, target: ObjectKey) -> None:
         """Tried again."""
         self._retry.call("copy", lambda: self._store.copy(source, target))
+
+    def delete(self, key: ObjectKey, etag: ETag) -> None:
+        """Tried again."""
+        self._retry.call("delete", lambda: self._store.delete(key, etag))
 
     def check(self) -> None:
         """Tried again."""

@@ -28,13 +28,13 @@ from sidecar.errors import (
 )
 from sidecar.remote.attempt import Attempt, once
 from sidecar.remote.connection import SENDING_SECONDS, STALL_SECONDS, open_client, open_obstore
-from sidecar.remote.control import CONTENT_TYPE, Control, is_odd, sendable
+from sidecar.remote.control import Control, is_odd, sendable
 from sidecar.remote.credentials import key_source
 from sidecar.remote.etags import bare, quoted
 from sidecar.remote.failures import Garbled, from_obstore, obstore_answer
 from sidecar.remote.listing import Lister, Report, every_page
 from sidecar.remote.multipart import upload
-from sidecar.remote.store import Condition, Download, IfMatch, ObjectInfo
+from sidecar.remote.store import PLAIN, Condition, Download, IfMatch, ObjectInfo, ObjectOptions
 from sidecar.tree import ETag, ObjectKey, RemoteEntry
 
 if TYPE_CHECKING:
@@ -97,13 +97,21 @@ class S3Store:
         except (AccessDenied, Refused) as error:  # the answer to a HEAD has no body that would say why
             raise self._told_better(error) from error
 
-    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None = None) -> ETag:
+    def put(
+        self,
+        key: ObjectKey,
+        body: bytes,
+        metadata: dict[str, str],
+        condition: Condition | None = None,
+        options: ObjectOptions = PLAIN,
+    ) -> ETag:
         """See :meth:`ObjectStore.put`."""
         try:
-            if is_odd(key):
-                return self._control.put(key, body, metadata, condition)
+            # obstore knows a content type and no other option of a single object.
+            if is_odd(key) or options != ObjectOptions(options.content_type):
+                return self._control.put(key, body, metadata, condition, options)
             with self._request("put", key):
-                attributes = {"Content-Type": CONTENT_TYPE, **metadata}
+                attributes = {"Content-Type": options.content_type, **metadata}
                 mode = _mode(condition)
                 store = self._store if len(body) <= _QUICK_BODY else self._sender
                 result = obstore.put(store, sendable(key), body, attributes=attributes, mode=mode, use_multipart=False)
@@ -121,9 +129,10 @@ class S3Store:
         metadata: dict[str, str],
         condition: Condition | None,
         confirm: Callable[[], None],
+        options: ObjectOptions = PLAIN,
     ) -> ETag:
         """See :meth:`ObjectStore.put_large`; each part is one attempt."""
-        return upload(self._control, self._attempt, key, size, chunks, metadata, condition, confirm)
+        return upload(self._control, self._attempt, key, size, chunks, metadata, condition, confirm, options)
 
     def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
         """See :meth:`ObjectStore.get`. One request, read front to back; a body that breaks off is Transient."""
@@ -132,6 +141,10 @@ class S3Store:
     def copy(self, source: ObjectKey, target: ObjectKey) -> None:
         """See :meth:`ObjectStore.copy`. Objects over 5 GiB are refused by the server."""
         self._control.copy(source, target)
+
+    def delete(self, key: ObjectKey, etag: ETag) -> None:
+        """See :meth:`ObjectStore.delete`."""
+        self._control.delete(key, etag)
 
     def check(self) -> None:
         """See :meth:`ObjectStore.check`: lists one object, which needs no more than a bucket check would."""

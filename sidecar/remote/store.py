@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+from urllib.parse import urlencode
 
 from sidecar.tree import ETag, ObjectKey, RemoteEntry
 
@@ -35,6 +36,39 @@ class IfMatch:
 
 
 Condition = IfAbsent | IfMatch
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOptions:
+    """How an object is stored, beside its body and metadata: what a mapping asks for, as S3 headers.
+
+    An empty text asks for nothing: the bucket's own default holds. ``tags`` are pairs of key and value.
+    """
+
+    content_type: str = "application/octet-stream"
+    storage_class: str = ""
+    encryption: str = ""  # AES256 or aws:kms
+    kms_key_id: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def tagging(self) -> str:
+        """The tags as the header ``x-amz-tagging`` wants them."""
+        return urlencode(self.tags)
+
+    def headers(self) -> dict[str, str]:
+        """The HTTP headers of a PUT, or of the request that begins a multipart upload."""
+        headers = {
+            "content-type": self.content_type,
+            "x-amz-storage-class": self.storage_class,
+            "x-amz-server-side-encryption": self.encryption,
+            "x-amz-server-side-encryption-aws-kms-key-id": self.kms_key_id,
+            "x-amz-tagging": self.tagging,
+        }
+        return {name: value for name, value in headers.items() if value}
+
+
+PLAIN: Final = ObjectOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +109,14 @@ class ObjectStore(Protocol):
     def head(self, key: ObjectKey) -> ObjectInfo | None:
         """What is known of ``key``, or None where there is no such object."""
 
-    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None = None) -> ETag:
+    def put(
+        self,
+        key: ObjectKey,
+        body: bytes,
+        metadata: dict[str, str],
+        condition: Condition | None = None,
+        options: ObjectOptions = PLAIN,
+    ) -> ETag:
         """Store ``body`` (at most :data:`SMALL_BODY` bytes) under ``key``: all of it or nothing.
 
         Returns the new version's ETag. Without a condition it overwrites.
@@ -92,6 +133,7 @@ class ObjectStore(Protocol):
         metadata: dict[str, str],
         condition: Condition | None,
         confirm: Callable[[], None],
+        options: ObjectOptions = PLAIN,
     ) -> ETag:
         """Store a body of any size, read from ``chunks`` one after the other, by multipart.
 
@@ -113,6 +155,16 @@ class ObjectStore(Protocol):
 
     def copy(self, source: ObjectKey, target: ObjectKey) -> None:
         """Copy an object inside the bucket, metadata included, without moving its bytes through here."""
+
+    def delete(self, key: ObjectKey, etag: ETag) -> None:
+        """Remove the version ``etag`` of ``key``; no error where it is gone already.
+
+        The request carries the condition, but not every server heeds it on a removal: who calls this
+        has looked by :meth:`head` just before.
+
+        Raises:
+            PreconditionFailed: the object is another version by now; it stays.
+        """
 
     def check(self) -> None:
         """Make sure that the bucket is there and may be used.

@@ -267,3 +267,17 @@ def test_sixteen_threads_may_use_one_store(store: ObjectStore) -> None:
 
 def test_check_is_content_with_a_bucket_that_works(store: ObjectStore) -> None:
     store.check()
+
+
+def test_what_is_deleted_is_gone_and_its_neighbours_stay(store: ObjectStore) -> None:
+    etag = put(store, "dir/a")
+    put(store, "dir/a.txt")
+    store.delete(ObjectKey("dir/a"), etag)
+    assert keys(store) == ["dir/a.txt"]
+
+
+def test_deleting_what_is_gone_is_no_error(store: ObjectStore) -> None:
+    etag = put(store, "dir/a")
+    store.delete(ObjectKey("dir/a"), etag)
+    store.delete(ObjectKey("dir/a"), etag)
+    assert keys(store) == []

@@ -13,6 +13,7 @@ from contract.storage import Storage
 from sidecar.errors import ChangedWhileReading
 from sidecar.remote.connection import trusted
 from sidecar.remote.s3 import S3Store
+from sidecar.remote.store import ObjectOptions
 from sidecar.tree import ObjectKey
 
 KEY = ObjectKey("dir/large")
@@ -65,3 +66,29 @@ def test_metadata_of_another_client_is_read_with_lower_case_names(s3_storage: St
     store.close()
     assert info is not None
     assert info.metadata == {"someones-own": "Value"}
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["one put", "multipart"])
+def test_options_of_an_object_reach_the_server(s3_storage: Storage, client: Any, large: bool) -> None:
+    options = ObjectOptions("text/csv", storage_class="STANDARD_IA", tags=(("team", "edge x"), ("a/b", "c=d&e")))
+    store = S3Store(s3_storage)
+    if large:
+        store.put_large(KEY, 4, [b"body"], {"data-sync-writer": "me"}, None, lambda: None, options)
+    else:
+        store.put(KEY, b"body", {"data-sync-writer": "me"}, None, options)
+    store.close()
+    seen = client.head_object(Bucket=s3_storage.bucket, Key=KEY)
+    tags = client.get_object_tagging(Bucket=s3_storage.bucket, Key=KEY)["TagSet"]
+    assert (seen["ContentType"], seen["StorageClass"]) == ("text/csv", "STANDARD_IA")
+    assert seen["Metadata"] == {"data-sync-writer": "me"}
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "edge x", "a/b": "c=d&e"}
+
+
+def test_encryption_is_asked_of_the_server(moto_storage: Storage, moto_client: Any) -> None:
+    store = S3Store(moto_storage)
+    store.put(KEY, b"body", {}, None, ObjectOptions(encryption="aws:kms", kms_key_id="alias/edge"))
+    seen = moto_client.head_object(Bucket=moto_storage.bucket, Key=KEY)
+    assert (seen["ServerSideEncryption"], seen["SSEKMSKeyId"]) == ("aws:kms", "alias/edge")
+    store.put(KEY, b"body", {}, None, ObjectOptions(encryption="AES256"))
+    store.close()
+    assert moto_client.head_object(Bucket=moto_storage.bucket, Key=KEY)["ServerSideEncryption"] == "AES256"

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from sidecar.errors import NotFound, PreconditionFailed, Transient
-from sidecar.remote.store import SMALL_BODY, Condition, Download, IfAbsent, ObjectInfo
+from sidecar.remote.store import PLAIN, SMALL_BODY, Condition, Download, IfAbsent, ObjectInfo, ObjectOptions
 from sidecar.tree import ETag, ObjectKey, RemoteEntry
 
 _CHUNK = 64 * 2**10
@@ -27,6 +27,7 @@ class Stored:
 
     body: bytes
     info: ObjectInfo
+    options: ObjectOptions = PLAIN
 
 
 def _nothing(_operation: str, _key: str) -> None:
@@ -58,11 +59,18 @@ class FakeStore:
         stored = self.objects.get(key)
         return stored.info if stored else None
 
-    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None = None) -> ETag:
+    def put(
+        self,
+        key: ObjectKey,
+        body: bytes,
+        metadata: dict[str, str],
+        condition: Condition | None = None,
+        options: ObjectOptions = PLAIN,
+    ) -> ETag:
         """Store ``body``."""
         assert len(body) <= SMALL_BODY, "a body this large belongs into put_large"
         self._request("put", key)
-        return self._store(key, body, metadata, condition)
+        return self._store(key, body, metadata, condition, options)
 
     def put_large(
         self,
@@ -72,6 +80,7 @@ class FakeStore:
         metadata: dict[str, str],
         condition: Condition | None,
         confirm: Callable[[], None],
+        options: ObjectOptions = PLAIN,
     ) -> ETag:
         """Store all ``chunks``, or nothing."""
         self._request("put_large", key)
@@ -79,7 +88,7 @@ class FakeStore:
         try:
             body = b"".join(chunks)
             confirm()
-            return self._store(key, body, metadata, condition)
+            return self._store(key, body, metadata, condition, options)
         finally:
             self.unfinished -= 1
 
@@ -94,7 +103,16 @@ class FakeStore:
             if source not in self.objects:
                 raise NotFound("copy", source)
             stored = self.objects[source]
-            self._store(target, stored.body, stored.info.metadata, None)
+            self._store(target, stored.body, stored.info.metadata, None, stored.options)
+
+    def delete(self, key: ObjectKey, etag: ETag) -> None:
+        """Remove one version."""
+        self._request("delete", key)
+        with self._lock:
+            stored = self.objects.get(key)
+            if stored is not None and stored.info.etag != etag:
+                raise PreconditionFailed("delete", key)
+            self.objects.pop(key, None)
 
     def check(self) -> None:
         """All is well, unless ``before`` says otherwise."""
@@ -117,7 +135,14 @@ class FakeStore:
         if end < len(body):
             raise Transient("get", key, f"the body ended after {end} of {len(body)} bytes")
 
-    def _store(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: Condition | None) -> ETag:
+    def _store(
+        self,
+        key: ObjectKey,
+        body: bytes,
+        metadata: dict[str, str],
+        condition: Condition | None,
+        options: ObjectOptions,
+    ) -> ETag:
         for name, value in metadata.items():
             assert name == name.lower(), "metadata keys are lower case"
             value.encode("ascii")
@@ -125,7 +150,7 @@ class FakeStore:
             self._demand(key, condition)
             etag = ETag(hashlib.md5(body, usedforsecurity=False).hexdigest())
             info = ObjectInfo(len(body), etag, float(int(self._clock())), dict(metadata))
-            self.objects[key] = Stored(bytes(body), info)
+            self.objects[key] = Stored(bytes(body), info, options)
             return etag
 
     def _demand(self, key: ObjectKey, condition: Condition | None) -> None:
