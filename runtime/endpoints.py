@@ -1,7 +1,8 @@
-"""The plain HTTP listener of a process: ``/livez``, ``/readyz``, ``/metrics`` and ``/status``.
+"""The HTTP listener of a process: ``/livez``, ``/readyz``, ``/metrics``, ``/status`` and a page at ``/``.
 
 ``/livez`` failing means *restart me*; ``/readyz`` failing means *not yet*. Read-only, small, and
 never in the way: each request has its own daemon thread, a time limit, and a bounded count.
+Who is answered is decided in ``runtime/access.py``.
 """
 
 from __future__ import annotations
@@ -19,18 +20,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from runtime.access import Access, Places
 from runtime.logs import fields, redact
+from runtime.tls import TlsFiles
 
 log = logging.getLogger(__name__)
 
 _REQUEST_TIMEOUT: Final = 10.0  # seconds a client may take to say what it wants
 _CONCURRENT_REQUESTS: Final = 16
+_REQUESTS_OF_ONE: Final = 8  # of one foreign address, so that it cannot keep kubelet's probes out
+_TEXT: Final = "text/plain; charset=utf-8"
+_NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,24 @@ class Check:
 
     ok: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The document at ``/``: UTF-8 HTML, and the Content-Security-Policy that it works under."""
+
+    body: bytes
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back for a GET."""
+
+    code: HTTPStatus
+    content_type: str
+    body: bytes
+    policy: str = _NOTHING
 
 
 Probe = Callable[[], Check]
@@ -62,21 +92,35 @@ class Endpoints:
     """The listener; :meth:`start` binds at once, so that a taken port is an error at start."""
 
     def __init__(
-        self, listen: str, *, livez: Probe, readyz: Probe, registry: CollectorRegistry, status: Status | None = None
+        self,
+        listen: str,
+        *,
+        livez: Probe,
+        readyz: Probe,
+        registry: CollectorRegistry,
+        status: Status | None = None,
+        page: Page | None = None,
+        access: Access | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
-        self._listen = parse_listen(listen)
+        self._listen = listen
         self._probes = {"/livez": livez, "/readyz": readyz}
         self._registry = registry
         self._status = status
+        self._page = page
+        self._access = access or Access()
+        self._tls = tls
         self._server: _Server | None = None
 
     def start(self) -> int:
         """Listen in the background and return the port bound (of use when 0 was asked for).
 
         Raises:
-            OSError: the address cannot be bound.
+            OSError: the address cannot be bound, or its certificate cannot be used.
         """
-        self._server = _Server(self._listen, self)
+        if self._tls is not None:
+            self._tls.context()
+        self._server = _Server(parse_listen(self._listen), self, self._tls)
         threading.Thread(target=self._server.serve_forever, name="endpoints", daemon=True).start()
         return int(self._server.server_address[1])
 
@@ -87,20 +131,28 @@ class Endpoints:
             self._server.server_close()
             self._server = None
 
-    def answer(self, path: str, accept: str, client: str) -> tuple[HTTPStatus, str, bytes]:
-        """Status, content type and body for a GET of ``path``."""
+    def answer(
+        self, path: str, accept: str = "", client: str = "127.0.0.1", host: str = "", authorization: str = ""
+    ) -> Answer:
+        """The answer for a GET of ``path``; the rest is what the request says of itself."""
+        verdict = self._access.judge(path, client, host, authorization)
+        if verdict.refusal is not None:
+            code, why = verdict.refusal
+            return Answer(code, _TEXT, f"{why}\n".encode())
         if path in self._probes:
             check = self._probes[path]()
             code = HTTPStatus.OK if check.ok else HTTPStatus.SERVICE_UNAVAILABLE
-            return code, "text/plain; charset=utf-8", redact(check.reason + "\n").encode()
+            return Answer(code, _TEXT, redact(check.reason + "\n").encode())
         if path == "/metrics":
             encode, content_type = choose_encoder(accept)
-            return HTTPStatus.OK, content_type, encode(self._registry)
+            return Answer(HTTPStatus.OK, content_type, encode(self._registry))
         if path == "/status" and self._status is not None:
-            text = json.dumps(self._status(_is_loopback(client)), indent=2, default=str) + "\n"
-            return HTTPStatus.OK, "application/json", redact(text).encode()
-        known = [*self._probes, "/metrics", *(["/status"] if self._status else [])]
-        return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", f"here are {', '.join(known)}\n".encode()
+            text = json.dumps(self._status(verdict.names), indent=2, default=str) + "\n"
+            return Answer(HTTPStatus.OK, "application/json", redact(text).encode())
+        if path == "/" and self._page is not None:
+            return Answer(HTTPStatus.OK, "text/html; charset=utf-8", self._page.body, self._page.policy)
+        known = [*self._probes, "/metrics", *(["/status"] if self._status else []), *(["/"] if self._page else [])]
+        return Answer(HTTPStatus.NOT_FOUND, _TEXT, f"here are {', '.join(known)}\n".encode())
 
 
 class _Server(ThreadingHTTPServer):
@@ -108,9 +160,10 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 64  # connections not yet accepted; of a burst beyond it clients would wait a second
 
-    def __init__(self, address: tuple[str, int], endpoints: Endpoints) -> None:
+    def __init__(self, address: tuple[str, int], endpoints: Endpoints, tls: TlsFiles | None) -> None:
         self.endpoints = endpoints
-        self._slots = threading.BoundedSemaphore(_CONCURRENT_REQUESTS)
+        self._tls = tls
+        self._places = Places(_CONCURRENT_REQUESTS, _REQUESTS_OF_ONE)
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
@@ -121,20 +174,29 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._slots.acquire(blocking=False):
+        if not self._places.take(client_address[0]):
             self.shutdown_request(request)  # full: better to refuse one client than to grow
             return
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # no thread can be started now; the base class closes the connection
-            self._slots.release()
+            self._places.give_back(client_address[0])
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._slots.release()
+            self._places.give_back(client_address[0])
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        # In the request's own thread: a client that is slow to shake hands holds up nobody else.
+        if self._tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(_REQUEST_TIMEOUT)  # of the handshake as a whole
+        with self._tls.context().wrap_socket(request, server_side=True) as wrapped:
+            super().finish_request(wrapped, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
         # Called while the exception is being handled: a client that went away is not worth a traceback.
@@ -163,21 +225,29 @@ class _Handler(BaseHTTPRequestHandler):
         self._respond(with_body=False)
 
     def _respond(self, *, with_body: bool) -> None:
-        path = self.path.partition("?")[0]
-        accept = self.headers.get("Accept", "")
+        path, said = self.path.partition("?")[0], self.headers
         try:
-            code, content_type, body = self.server.endpoints.answer(path, accept, self.client_address[0])
+            answer = self.server.endpoints.answer(
+                path,
+                said.get("Accept", ""),
+                self.client_address[0],
+                said.get("Host", ""),
+                said.get("Authorization", ""),
+            )
         except Exception:  # a fault in a probe must not look like a refused connection
             log.exception("endpoint failed", **fields(path=path))
-            code, content_type, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"internal error, see the log\n"
-        self.send_response(code)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cache-Control", "no-store")
+            answer = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"internal error, see the log\n")
+        self.send_response(answer.code)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Content-Security-Policy", answer.policy)
+        if answer.code is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", "Bearer")
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
         self.end_headers()
         if with_body:
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
     def version_string(self) -> str:
         return "data-sync"
@@ -209,10 +279,3 @@ class _Patience(io.RawIOBase):
             return self._connection.recv_into(buffer)
         finally:
             self._connection.settimeout(whole)  # which is what an answer has
-
-
-def _is_loopback(client: str) -> bool:
-    address = ip_address(client)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:  # what an IPv4 client is to a listener on [::]
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback

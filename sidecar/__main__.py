@@ -21,13 +21,14 @@ from runtime import VERSION
 from runtime.endpoints import Endpoints
 from runtime.logs import configure, fields
 from runtime.shutdown import Shutdown
+from runtime.tls import TlsFiles
 from sidecar.engine import MISCONFIGURED, Engine
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Opened, OpenStore
 from sidecar.metrics import Metrics
 from sidecar.ownership import prepare
 from sidecar.progress import Progress
-from sidecar.settings import Settings
+from sidecar.settings import OFF, Settings
 
 log = logging.getLogger("sidecar")
 
@@ -63,13 +64,11 @@ def _sync(settings: Settings, *, once: bool) -> int:
         readyz=engine.readyz,
         registry=metrics.registry,
         status=lambda with_names: progress.status(with_names=with_names),
+        access=settings.access,
+        tls=TlsFiles(*settings.listen_tls) if settings.listen_tls else None,
     )
-    try:
-        port = endpoints.start()
-    except OSError as error:
-        log.error("misconfigured", **fields(error=f"DATA_SYNC_LISTEN: {settings.listen}: {error.strerror}"))
+    if settings.listen != OFF and not _listen(endpoints, settings.listen):
         return MISCONFIGURED
-    log.info("listening", **fields(listen=settings.listen, port=port))
     try:
         engine.run()
     except Misconfigured as error:
@@ -78,6 +77,16 @@ def _sync(settings: Settings, *, once: bool) -> int:
     finally:
         endpoints.stop()
     return 0
+
+
+def _listen(endpoints: Endpoints, listen: str) -> bool:
+    try:
+        port = endpoints.start()
+    except (OSError, ValueError) as error:  # ValueError: a certificate's file that is no PEM at all
+        log.error("misconfigured", **fields(error=f"DATA_SYNC_LISTEN: {listen}: {error}"))
+        return False
+    log.info("listening", **fields(listen=listen, port=port))
+    return True
 
 
 def _store_opener(shutdown: Shutdown, metrics: Metrics) -> OpenStore:

@@ -27,10 +27,12 @@ from contract.storage import (
     StorageError,
     storage_from,
 )
+from runtime.access import Access, ShowNames
 from runtime.endpoints import parse_listen
 from sidecar.limits import Floor
 
 _T = TypeVar("_T")
+OFF: Final = "off"
 _LARGEST_FILE: Final = 1 << 20  # bytes; a ConfigMap or Secret holds no more
 
 
@@ -43,7 +45,9 @@ class Settings:
     state_dir: str = f"{names.EXPORT_DIR}/{names.OWN_DIR}"
     storage_dir: str = names.STORAGE_DIR
     podinfo_dir: str = names.PODINFO_DIR
-    listen: str = f"0.0.0.0:{names.PORT}"
+    listen: str = f"0.0.0.0:{names.PORT}"  # or OFF
+    listen_tls: tuple[str, str] | None = None  # PEM files: certificate, key
+    access: Access = field(default_factory=Access)
     reconcile_interval: float = 3600.0  # 0: only at start
     rescan_interval: float = 600.0
     ingress_max_bytes: int | None = None
@@ -87,6 +91,11 @@ class Settings:
             storage_dir=env.get("DATA_SYNC_STORAGE_DIR") or names.STORAGE_DIR,
             podinfo_dir=env.get("DATA_SYNC_PODINFO_DIR") or names.PODINFO_DIR,
             listen=read("DATA_SYNC_LISTEN", f"0.0.0.0:{names.PORT}", _listen),
+            listen_tls=_listen_tls(env, faults),
+            access=Access(
+                token_file=read("DATA_SYNC_STATUS_TOKEN_FILE", "", _absolute),
+                names=read("DATA_SYNC_SHOW_NAMES", ShowNames.LOOPBACK, _show_names),
+            ),
             reconcile_interval=read("DATA_SYNC_RECONCILE_INTERVAL", 3600.0, parse_duration),
             rescan_interval=read("DATA_SYNC_RESCAN_INTERVAL", 600.0, parse_duration),
             ingress_max_bytes=read("DATA_SYNC_INGRESS_MAX_BYTES", None, parse_bytes),
@@ -248,15 +257,36 @@ def _expansion_faults(settings: Settings) -> list[str]:
     return faults
 
 
-def _directory(text: str) -> str:
+def _absolute(text: str) -> str:
     if not os.path.isabs(text):
         raise ValueError(f"{text!r} is no absolute path")
-    return text.rstrip("/") or "/"
+    return text
+
+
+def _directory(text: str) -> str:
+    return _absolute(text).rstrip("/") or "/"
 
 
 def _listen(text: str) -> str:
-    parse_listen(text)
+    if text != OFF:
+        parse_listen(text)
     return text
+
+
+def _listen_tls(env: Dict[str, str], faults: list[str]) -> tuple[str, str] | None:
+    certificate, key = env.get("DATA_SYNC_LISTEN_TLS_CERT", ""), env.get("DATA_SYNC_LISTEN_TLS_KEY", "")
+    if certificate and not key:
+        faults.append("DATA_SYNC_LISTEN_TLS_CERT: is of no use without DATA_SYNC_LISTEN_TLS_KEY")
+    if key and not certificate:
+        faults.append("DATA_SYNC_LISTEN_TLS_KEY: is of no use without DATA_SYNC_LISTEN_TLS_CERT")
+    return (certificate, key) if certificate and key else None
+
+
+def _show_names(text: str) -> ShowNames:
+    try:
+        return ShowNames(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither 'loopback' nor 'never'") from None
 
 
 def _bandwidth(text: str) -> int:

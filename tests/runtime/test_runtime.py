@@ -113,7 +113,7 @@ def test_what_is_not_there_says_what_is(endpoints: tuple[Endpoints, int]) -> Non
 def test_names_are_for_loopback_only(endpoints: tuple[Endpoints, int]) -> None:
     answer = endpoints[0].answer
     for client, shown in (("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), ("::ffff:10.0.0.1", False)):
-        assert json.loads(answer("/status", "", client)[2]) == {"with_names": shown}
+        assert json.loads(answer("/status", "", client).body) == {"with_names": shown}
 
 
 def test_clients_that_say_nothing_do_not_keep_others_out_for_long(
