@@ -10,19 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Dict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any
 
-from contract.names import OWN_DIR
-
-# Only these expand in the bucket's side of a mapping; the sidecar fills them in, never kubelet.
-VARIABLES: Final = ("POD_NAME", "POD_NAMESPACE", "NODE_NAME", "DEVICE_ID")
-_REFERENCE = re.compile(r"\$\(([^()]*)\)")
-
-COMPONENT_LIMIT: Final = 255  # bytes in one name on every Linux file system we run on
-KEY_LIMIT: Final = 1024  # bytes in one S3 object key
-_SHOWN: Final = 120  # characters of a bad value that a message repeats
+from contract.options import AUTO, KMS, NONE, OPTIONS, shown, suggestion
+from contract.paths import REFERENCE, contains, path_fault
 
 
 class Direction(StrEnum):
@@ -51,7 +44,18 @@ class Mapping:
     direction: Direction
     source: str
     target: str
+    include: tuple[str, ...] = ()  # patterns; empty: everything
+    exclude: tuple[str, ...] = ()
+    delete: bool = False  # mirror removals, under the conditions of promise 4
+    delete_limit: int | None = None  # files in one cycle; None: the rule of thumb of ``sidecar/mirror.py``
     restore: bool = True  # ingress: fetch a file again that the workload deleted
+    mode: str = NONE
+    storage_class: str = ""
+    encryption: str = ""
+    kms_key_id: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    content_type: str = AUTO
+    settle: float = 0.0  # seconds that a file must have been quiet for
     allow_overlap: bool = False
 
     @property
@@ -67,24 +71,15 @@ class Mapping:
     def to_json(self) -> dict[str, object]:
         """The mapping as a user would write it; options at their default are left out."""
         item: dict[str, object] = {"source": self.source, "target": self.target}
-        for key, option in _OPTIONS.items():
+        for key, option in OPTIONS.items():
             value = getattr(self, option.attribute)
             if value != option.default:
-                item[key] = value
+                item[key] = option.write(value)
         return item
 
-
-@dataclass(frozen=True, slots=True)
-class _Option:
-    attribute: str
-    default: bool
-    directions: frozenset[Direction]
-
-
-_OPTIONS: Final = {
-    "restore": _Option("restore", True, frozenset({Direction.INGRESS})),
-    "allowOverlap": _Option("allow_overlap", False, frozenset(Direction)),
-}
+    def same_place(self, other: Mapping) -> bool:
+        """Whether both tie the same directory to the same prefix, whatever their options."""
+        return (self.direction, self.source, self.target) == (other.direction, other.source, other.target)
 
 
 def parse_mappings(direction: Direction, items: object) -> tuple[Mapping, ...]:
@@ -104,7 +99,7 @@ def parse_mappings(direction: Direction, items: object) -> tuple[Mapping, ...]:
     for number, item in enumerate(items, start=1):
         mapping = _parse_one(direction, item, f"item {number}", faults)
         if mapping is not None:
-            if mapping in found:
+            if any(mapping.same_place(other) for other in found):
                 faults.append(f"item {number}: {_pair(mapping)} is there twice")
             found.append(mapping)
     if faults:
@@ -151,26 +146,15 @@ def expand(mapping: Mapping, variables: Dict[str, str]) -> Mapping:
             faults.append(f"{mapping.prefix!r}: $({match[1]}) is {filled!r}, which is no single name")
         return filled
 
-    prefix = _REFERENCE.sub(value, mapping.prefix)
+    prefix = REFERENCE.sub(value, mapping.prefix)
     if not faults:
-        fault = _path_fault(prefix, device=False)
+        fault = path_fault(prefix, device=False)
         if fault is not None:
             faults.append(f"{mapping.prefix!r} expands to {prefix!r}, but {fault}")
     if faults:
         raise MappingError(faults)
     egress = mapping.direction is Direction.EGRESS
-    return Mapping(
-        direction=mapping.direction,
-        source=mapping.source if egress else prefix,
-        target=prefix if egress else mapping.target,
-        restore=mapping.restore,
-        allow_overlap=mapping.allow_overlap,
-    )
-
-
-def contains(outer: str, inner: str) -> bool:
-    """Whether directory ``outer`` is ``inner`` or holds it; ``.`` holds everything."""
-    return outer in (".", inner) or inner.startswith(outer + "/")
+    return replace(mapping, target=prefix) if egress else replace(mapping, source=prefix)
 
 
 def _parse_one(direction: Direction, item: object, where: str, faults: list[str]) -> Mapping | None:
@@ -181,79 +165,56 @@ def _parse_one(direction: Direction, item: object, where: str, faults: list[str]
     paths: dict[str, str] = {}
     for key in ("source", "target"):
         paths[key] = _parse_path(item, key, where, (key == "source") == (direction is Direction.EGRESS), faults)
-    options: dict[str, bool] = {}
-    for key, value in item.items():
-        if key in paths:
-            continue
-        option = _OPTIONS.get(key) if isinstance(key, str) else None
-        if option is None:
-            known = ", ".join(["source", "target", *_OPTIONS])
-            faults.append(f"{where}: unknown key {_shown(key)} (known: {known})")
-        elif direction not in option.directions:
-            faults.append(f"{where}: {key!r} has no meaning for {direction}")
-        elif not isinstance(value, bool):
-            faults.append(f"{where}: {key!r} is true or false, not {_shown(value)}")
-        else:
-            options[option.attribute] = value
+    options = _parse_options(direction, item, where, faults)
     if len(faults) > before:
         return None
     return Mapping(direction, paths["source"], paths["target"], **options)
 
 
+def _parse_options(direction: Direction, item: Dict[object, object], where: str, faults: list[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    known = ("source", "target", *(key for key, option in OPTIONS.items() if direction in option.directions))
+    listed = f" (known: {', '.join(known)})"
+    for key, value in item.items():
+        if key in ("source", "target"):
+            continue
+        option = OPTIONS.get(key) if isinstance(key, str) else None
+        if option is None:
+            faults.append(f"{where}: unknown key {shown(key)}{suggestion(key, known) or listed}")
+        elif direction not in option.directions:
+            faults.append(f"{where}: {key!r} has no meaning for {direction}; it belongs to {option.directions[0]}")
+        else:
+            try:
+                options[option.attribute] = option.read(value)
+            except ValueError as error:
+                faults.append(f"{where}: {key!r} {error}")
+    faults += [f"{where}: {fault}" for fault in _together(options)]
+    return options
+
+
+def _together(options: Dict[str, Any]) -> list[str]:
+    """What options forbid each other."""
+    faults = []
+    if options.get("kms_key_id") and options.get("encryption") != KMS:
+        faults.append(f"'kmsKeyId' needs 'encryption: {KMS}' beside it")
+    if options.get("delete") and options.get("allow_overlap"):
+        faults.append("'delete' and 'allowOverlap' together: one mapping would delete what the other one keeps")
+    if options.get("delete_limit") and not options.get("delete"):
+        faults.append("'deleteLimit' needs 'delete: true' beside it")
+    return faults
+
+
 def _parse_path(item: Dict[object, object], key: str, where: str, device: bool, faults: list[str]) -> str:
     value = item.get(key)
     if not isinstance(value, str):
-        faults.append(f"{where}: {key!r} " + ("is missing" if value is None else f"is text, not {_shown(value)}"))
+        faults.append(f"{where}: {key!r} " + ("is missing" if value is None else f"is text, not {shown(value)}"))
         return ""
     # `stats/` is what people type for a directory; nothing is lost by taking it as `stats`.
     path = value.removesuffix("/") if len(value) > 1 else value
-    fault = _path_fault(path, device=device)
+    fault = path_fault(path, device=device)
     if fault is not None:
         faults.append(f"{where}: {key} {value!r}: {fault}")
     return path
-
-
-def _path_fault(path: str, *, device: bool) -> str | None:
-    """What is wrong with ``path``, as the end of a sentence, or None."""
-    if device and path == ".":
-        return None
-    if not path:
-        return "it is empty"
-    if path.startswith("/"):
-        return "it is absolute; write it relative, without the leading '/'"
-    try:
-        size = len(path.encode())
-    except UnicodeEncodeError:
-        return "it is no valid UTF-8"
-    if size >= KEY_LIMIT:
-        return f"it is longer than {KEY_LIMIT - 1} bytes"
-    faults = filter(None, map(_component_fault, path.split("/")))
-    return next(faults, None) or (_device_fault(path) if device else _reference_fault(path))
-
-
-def _component_fault(component: str) -> str | None:
-    if component in ("", ".", ".."):
-        return f"it has the component {component!r}"
-    if "\0" in component:
-        return "it holds a NUL character"
-    if len(component.encode()) > COMPONENT_LIMIT:
-        return f"the component {component[:40]!r}… is longer than {COMPONENT_LIMIT} bytes"
-    return None
-
-
-def _device_fault(path: str) -> str | None:
-    if _REFERENCE.search(path):
-        return "$(NAME) expands only on the bucket's side"
-    if path.split("/", 1)[0] == OWN_DIR:
-        return f"{OWN_DIR} is data-sync's own directory"
-    return None
-
-
-def _reference_fault(path: str) -> str | None:
-    unknown = [name for name in _REFERENCE.findall(path) if name not in VARIABLES]
-    if unknown:
-        return f"$({unknown[0]}) is unknown (known: {', '.join(VARIABLES)})"
-    return None
 
 
 def _overlap(one: Mapping, other: Mapping) -> str | None:
@@ -276,13 +237,4 @@ def _pair(mapping: Mapping) -> str:
 
 def _shape(value: object) -> str:
     names = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}
-    return names.get(type(value)) or _shown(value)
-
-
-def _shown(value: object) -> str:
-    """``value`` for a message, whatever it is: YAML and JSON have numbers and depths that repr refuses."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):
-        return f"such a {type(value).__name__}"
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return names.get(type(value)) or shown(value)

@@ -12,8 +12,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from contract.mapping import Direction, Mapping, contains
+from contract.mapping import Direction, Mapping
 from contract.names import OWN_DIR
+from contract.paths import contains
 from runtime.logs import fields
 from sidecar.attention import Attention, Named, Reconciliation
 from sidecar.bench import Bench

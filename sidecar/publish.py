@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from contract.mapping import COMPONENT_LIMIT
+from contract.paths import COMPONENT_LIMIT
 from runtime.logs import fields
 from sidecar.errors import SyncError, from_os_error
 from sidecar.index import Held, Index

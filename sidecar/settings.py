@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from contract import names
-from contract.mapping import VARIABLES, Mapping, MappingError, check_overlap, expand
+from contract.mapping import Mapping, MappingError, check_overlap, expand
+from contract.paths import VARIABLES
 from contract.quantity import parse_bytes, parse_duration
 from contract.spec import SpecError, SyncSpec, mappings_from_annotation
 from contract.storage import (

@@ -64,11 +64,65 @@ def test_nothing_is_the_empty_list() -> None:
         (
             "an unknown key",
             [{"source": "a", "target": "b", "sourse": "c"}],
-            "item 1: unknown key 'sourse' (known: source",
+            "item 1: unknown key 'sourse'; did you mean 'source'?",
         ),
-        ("a key that is no text", [{"source": "a", "target": "b", 1: 2}], "unknown key 1"),
+        (
+            "a key that is no text",
+            [{"source": "a", "target": "b", 1: 2}],
+            "unknown key 1 (known: source, target, include",
+        ),
         ("an option of the other way", [{"source": "a", "target": "b", "restore": False}], "no meaning for egress"),
         ("an option that is text", [{"source": "a", "target": "b", "allowOverlap": "yes"}], "true or false, not 'yes'"),
+        ("a near miss", [{"source": "a", "target": "b", "storage_class": "X"}], "did you mean 'storageClass'?"),
+        ("an option of ingress", [{"source": "a", "target": "b", "restore": True}], "it belongs to ingress"),
+        (
+            "a pattern that is no list",
+            [{"source": "a", "target": "b", "include": "*"}],
+            "'include' is a list of patterns",
+        ),
+        ("a pattern up", [{"source": "a", "target": "b", "exclude": ["../x"]}], "'exclude' holds '../x': it has the"),
+        ("a pattern of nothing", [{"source": "a", "target": "b", "exclude": ["/"]}], "holds '/': it names nothing"),
+        ("a backslash at the end", [{"source": "a", "target": "b", "exclude": ["a\\"]}], "ends in a backslash"),
+        (
+            "a negation where none is",
+            [{"source": "a", "target": "b", "include": ["!a"]}],
+            "only in 'exclude'; write 'a'",
+        ),
+        ("too many patterns", [{"source": "a", "target": "b", "exclude": ["a"] * 101}], "at most 100 are allowed"),
+        ("an unknown mode", [{"source": "a", "target": "b", "mode": "0644"}], "'mode' is keep or none, not '0644'"),
+        ("a class that is none", [{"source": "a", "target": "b", "storageClass": "A B"}], "such as STANDARD_IA"),
+        ("no encryption", [{"source": "a", "target": "b", "encryption": "aes256"}], "did you mean 'AES256'?"),
+        (
+            "a key without KMS",
+            [{"source": "a", "target": "b", "kmsKeyId": "k"}],
+            "needs 'encryption: aws:kms' beside it",
+        ),
+        ("a key with a space", [{"source": "a", "target": "b", "kmsKeyId": "k k"}], "is the id, alias or ARN"),
+        ("tags in a list", [{"source": "a", "target": "b", "tags": ["a=b"]}], "such as {team: edge}, not ['a=b']"),
+        ("a tag that S3 refuses", [{"source": "a", "target": "b", "tags": {"a": "b&c"}}], "a tag has letters, digits"),
+        ("a tag that is a number", [{"source": "a", "target": "b", "tags": {"a": 1}}], "is a mapping of text to text"),
+        (
+            "too many tags",
+            [{"source": "a", "target": "b", "tags": {str(n): "" for n in range(11)}}],
+            "an object takes 10",
+        ),
+        ("no media type", [{"source": "a", "target": "b", "contentType": "csv"}], "or a media type such as text/csv"),
+        ("a header in a type", [{"source": "a", "target": "b", "contentType": "a/b\r\nX: y"}], "or a media type"),
+        ("a settle time without unit", [{"source": "a", "target": "b", "settle": "5"}], "write for example 15s"),
+        ("a settle time of days", [{"source": "a", "target": "b", "settle": "48h"}], "'settle' is at most 86400s"),
+        ("a settle time in numbers", [{"source": "a", "target": "b", "settle": 5}], "is text such as 30s or 5m, not 5"),
+        ("a limit of nothing", [{"source": "a", "target": "b", "delete": True, "deleteLimit": 0}], "at least 1, not 0"),
+        ("a limit alone", [{"source": "a", "target": "b", "deleteLimit": 5}], "needs 'delete: true' beside it"),
+        (
+            "mirroring over an overlap",
+            [{"source": "a", "target": "b", "delete": True, "allowOverlap": True}],
+            "one mapping would delete what the other one keeps",
+        ),
+        (
+            "one place twice with other options",
+            [{"source": "a", "target": "b"}, {"source": "a", "target": "b", "exclude": ["x"]}],
+            "item 2: egress 'a' → 'b' is there twice",
+        ),
         ("the same twice", [{"source": "a", "target": "b"}] * 2, "item 2: egress 'a' → 'b' is there twice"),
     ],
 )
@@ -149,6 +203,28 @@ def test_a_value_that_does_not_fit_is_refused(case: str, values: dict[str, str],
     with pytest.raises(MappingError) as raised:
         expand(egress("a", "x/$(POD_NAME)"), values)
     assert words in str(raised.value), case
+
+
+EVERY_OPTION = {
+    "include": ["*.csv", "/reports/"],
+    "exclude": ["tmp/", "!keep.tmp"],
+    "delete": True,
+    "deleteLimit": 50,
+    "mode": "keep",
+    "storageClass": "STANDARD_IA",
+    "encryption": "aws:kms",
+    "kmsKeyId": "alias/edge",
+    "tags": {"team": "edge", "site": "Zürich 3"},
+    "contentType": "text/csv",
+    "settle": "90s",
+}
+
+
+def test_every_option_is_read_and_written_as_it_was() -> None:
+    mapping = egress("a", "b", **EVERY_OPTION)
+    assert mapping.to_json() == {"source": "a", "target": "b", **EVERY_OPTION}
+    assert (mapping.settle, mapping.tags) == (90.0, (("site", "Zürich 3"), ("team", "edge")))
+    assert {mapping}, "it can be a key"
 
 
 def test_options_survive_expansion_and_json() -> None:

@@ -6,22 +6,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.mapping import (
-    VARIABLES,
     Direction,
     Mapping,
     MappingError,
     check_overlap,
-    contains,
     expand,
     parse_mappings,
 )
+from contract.paths import VARIABLES, contains
 
 # Few letters, so that paths meet; and all that is special in a path or a variable.
 pieces = st.sampled_from(["a", "b", "ab", ".", "..", "/", "$", "(", ")", "$(POD_NAME)", "$(NODE_NAME)", "é", " ", "\\"])
 paths = st.lists(pieces, min_size=1, max_size=5).map("".join)
-items = st.fixed_dictionaries(
-    {"source": paths, "target": paths}, optional={"allowOverlap": st.booleans(), "restore": st.booleans()}
+patterns = st.lists(
+    st.sampled_from(["*.log", "/a", "a/**/b", "!keep", "cache/", "[!a-c]?", "\\*", "", "..", "a//b"]), max_size=3
 )
+options = {
+    "include": patterns,
+    "exclude": patterns,
+    "delete": st.booleans(),
+    "deleteLimit": st.integers(-1, 9),
+    "restore": st.booleans(),
+    "mode": st.sampled_from(["keep", "none", "0644"]),
+    "storageClass": st.sampled_from(["STANDARD_IA", "GLACIER IR", ""]),
+    "encryption": st.sampled_from(["AES256", "aws:kms", "kms"]),
+    "kmsKeyId": st.sampled_from(["alias/edge", ""]),
+    "tags": st.dictionaries(
+        st.sampled_from(["team", "é", "a&b", ""]), st.sampled_from(["", "edge x", "%"]), max_size=2
+    ),
+    "contentType": st.sampled_from(["auto", "none", "text/csv; charset=utf-8", "text"]),
+    "settle": st.sampled_from(["0s", "1500ms", "5m", "25h", "5"]),
+    "allowOverlap": st.booleans(),
+}
+items = st.fixed_dictionaries({"source": paths, "target": paths}, optional=options)
 values = st.fixed_dictionaries({name: st.lists(pieces, max_size=3).map("".join) for name in VARIABLES})
 
 

@@ -20,7 +20,7 @@ from sidecar.errors import (
     Unreachable,
 )
 from sidecar.remote.retry import Retry, RetryingStore, RetryPolicy
-from sidecar.remote.store import IfAbsent, ObjectInfo
+from sidecar.remote.store import IfAbsent, ObjectInfo, ObjectOptions
 from sidecar.tree import ETag, ObjectKey
 from tests.fakes.store import FakeStore
 
@@ -286,8 +286,10 @@ class _LosesTheFirstAnswer:
         self._store = store
         self._lost = False
 
-    def put(self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: IfAbsent) -> ETag:
-        etag = self._store.put(key, body, metadata, condition)
+    def put(
+        self, key: ObjectKey, body: bytes, metadata: dict[str, str], condition: IfAbsent, options: ObjectOptions
+    ) -> ETag:
+        etag = self._store.put(key, body, metadata, condition, options)
         if not self._lost:
             self._lost = True
             raise Unreachable("put", key, "the answer was lost")
