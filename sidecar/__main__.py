@@ -28,6 +28,7 @@ from sidecar.link import Opened, OpenStore
 from sidecar.metrics import Metrics
 from sidecar.ownership import prepare
 from sidecar.progress import Progress
+from sidecar.report import about_this, report
 from sidecar.settings import OFF, Settings
 
 log = logging.getLogger("sidecar")
@@ -58,12 +59,13 @@ def _sync(settings: Settings, *, once: bool) -> int:
     engine = Engine(settings, progress, metrics, shutdown, _store_opener(shutdown, metrics))
     if once:
         return engine.once()
+    about = about_this(settings, time.time())
     endpoints = Endpoints(
         settings.listen,
         livez=engine.livez,
         readyz=engine.readyz,
         registry=metrics.registry,
-        status=lambda with_names: progress.status(with_names=with_names),
+        status=lambda with_names: report(progress, metrics.history, about, with_names=with_names),
         access=settings.access,
         tls=TlsFiles(*settings.listen_tls) if settings.listen_tls else None,
     )

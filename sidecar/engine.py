@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from contract.conditions import Because
 from contract.mapping import Direction, Mapping
 from runtime.endpoints import Check
 from runtime.logs import fields
@@ -89,7 +90,7 @@ class Engine:
             except SyncError as error:
                 self._cannot(error)
             except Exception as error:
-                self._progress.waiting_for = f"internal error: {type(error).__name__}"
+                self._progress.wait(Because.INTERNAL_ERROR, f"internal error: {type(error).__name__}")
                 log.exception("cycle failed unexpectedly")
             self._progress.next_cycle_at = started + wait
             self._rest(started + wait)
@@ -187,7 +188,7 @@ class Engine:
     def _cannot(self, error: SyncError) -> None:
         if self._progress.waiting_for != str(error):
             log.error("directory cannot be synced", **fields(reason=error.reason, error=str(error)))
-        self._progress.waiting_for = str(error)
+        self._progress.wait(Because.DIRECTORY_UNUSABLE, str(error))
 
     def _rest(self, until: float) -> None:
         while (left := until - self._clock()) > 0 and not self._shutdown.wait(min(left, STUCK / 10)):

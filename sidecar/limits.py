@@ -70,13 +70,14 @@ class Space:
         with self._lock:
             self._used = size
 
-    def free(self) -> int:
-        """Bytes free on the file system.
+    def look(self) -> tuple[int, int, int]:
+        """Bytes free on the file system, bytes it has, and bytes that ingress leaves free.
 
         Raises:
             LocalFault: it cannot be asked.
         """
-        return _available(self._stat())
+        status = self._stat()
+        return _available(status), status.f_blocks * status.f_frsize, self._least_free(status)
 
     def reserve(self, size: int, path: str) -> None:
         """Set ``size`` bytes and one inode apart for ``path``.
@@ -85,8 +86,7 @@ class Space:
             NoRoom: naming which limit forbids it; nothing is reserved then.
         """
         status = self._stat()
-        total = status.f_blocks * status.f_frsize
-        floor = max(self._floor.bytes, int(self._floor.share * total))
+        floor = self._least_free(status)
         with self._lock:
             left = _available(status) - self._reserved - size
             if left < floor:
@@ -107,6 +107,9 @@ class Space:
             self._files -= 1
             if kept:
                 self._used += size
+
+    def _least_free(self, status: os.statvfs_result) -> int:
+        return max(self._floor.bytes, int(self._floor.share * status.f_blocks * status.f_frsize))
 
     def _stat(self) -> os.statvfs_result:
         try:

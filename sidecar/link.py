@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from contract.conditions import Because
 from contract.storage import Credentials, Storage
 from runtime.logs import fields, hide
 from sidecar.progress import Progress
@@ -76,7 +77,7 @@ class Link:
     def _wait(self, reason: str) -> None:
         if self._progress.waiting_for != reason:
             log.warning("waiting for storage", **fields(reason=reason))
-        self._progress.waiting_for = reason
+        self._progress.wait(Because.WAITING_FOR_STORAGE, reason)
         self._progress.storage = {}
         self.close()
 

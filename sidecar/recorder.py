@@ -72,8 +72,7 @@ class Recorder:
             self._tally.indexed += 1
         if moved is None:
             return
-        self._metrics.files.labels(self._direction).inc()
-        self._metrics.bytes.labels(self._direction).inc(moved)
+        self._metrics.moved(self._bench.mapping.direction, moved)
         message = "downloaded" if isinstance(action, Download) else "uploaded"
         if isinstance(action, Download):
             self._tally.ingress_bytes += moved

@@ -102,7 +102,7 @@ class Syncer:
         chosen = list(mappings)
         self._watches.keep(chosen)
         self._attention = {mapping: kept for mapping, kept in self._attention.items() if mapping in chosen}
-        self._progress.free_bytes = self._space.free()
+        self._progress.free_bytes, self._progress.total_bytes, self._progress.floor_bytes = self._space.look()
         with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
             publisher = Publisher(root, staging, self._index, self._stamp)
             ingress = [mapping for mapping in chosen if mapping.direction is Direction.INGRESS]

@@ -87,7 +87,15 @@ IO = {
     "ssl",
     "http",
 }
-PURE = ("sidecar/plan.py", "sidecar/tree.py", "contract/*.py", *(f"webhook/{name}.py" for name in PURE_WEBHOOK))
+PURE = (
+    "sidecar/plan.py",
+    "sidecar/tree.py",
+    "sidecar/status.py",
+    "sidecar/tally.py",
+    "sidecar/advice.py",
+    "contract/*.py",
+    *(f"webhook/{name}.py" for name in PURE_WEBHOOK),
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ are collected from their registries. What is promised and not there stands below
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -16,11 +18,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+import sidecar
 from contract import mapping, names
 from contract.options import OPTIONS
 from contract.spec import SpecError
 from contract.storage import STORAGE_KEYS
 from sidecar import metrics as sidecar_metrics
+from sidecar.advice import ADVICE, advice
+from sidecar.errors import SyncError
+from sidecar.local.scan import Passed
 from sidecar.progress import Progress
 from sidecar.settings import Settings as SidecarSettings
 from webhook import metrics as webhook_metrics
@@ -100,6 +106,19 @@ def _sidecar_registry() -> CollectorRegistry:
     return found.registry
 
 
+def reasons() -> set[str]:
+    """Every word that can say why a file was not synced."""
+    for module in pkgutil.walk_packages(sidecar.__path__, "sidecar."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found, todo = {kind.value for kind in Passed}, [SyncError]
+    while todo:
+        kind = todo.pop()
+        found.add(kind.reason)
+        todo += [one for one in kind.__subclasses__() if one.__module__.startswith("sidecar.")]
+    return found
+
+
 def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -134,6 +153,15 @@ def test_storage_keys_are_named() -> None:
 
 def test_metrics_and_their_labels_are_those_that_are_registered() -> None:
     assert set(METRIC.findall(BUILT)) == metrics()
+
+
+def test_every_reason_is_explained_to_a_person_in_sidecar_advice() -> None:
+    assert reasons() ^ (set(ADVICE) | {"error"}) == set()
+    assert advice("something new") == ADVICE["error"]
+    for said in ADVICE.values():
+        assert said.words[0].isupper()
+        assert not said.words.endswith(".")
+        assert said.action.endswith(".")
 
 
 def test_mapping_keys_are_those_that_are_parsed() -> None:

@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from runtime import VERSION
+from webhook.reasons import Reason
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)  # seconds, to the API server's limit
+
+_SKIPPED: Final = (
+    Reason.NOT_REQUESTED,
+    Reason.DISABLED,
+    Reason.UNKNOWN_LABEL,
+    Reason.OTHER_KIND,
+    Reason.OTHER_OPERATION,
+    Reason.NO_STORAGE,
+    Reason.RESTART_POLICY,
+    Reason.WINDOWS,
+)
+_NEVER_DENIED: Final = {Reason.INJECTED, Reason.INTERNAL, *_SKIPPED[:5]}
+_MALFORMED: Final = ("content_type", "malformed", "too_large")
+# Every way a review can end, so that the first of a kind is an increase and not a new series.
+OUTCOMES: Final = (
+    ("injected", Reason.INJECTED.value),
+    ("error", Reason.INTERNAL.value),
+    *(("skipped", reason.value) for reason in _SKIPPED),
+    *(("denied", reason.value) for reason in Reason if reason not in _NEVER_DENIED),
+    *(("malformed", word) for word in _MALFORMED),
+)
 
 
 class Metrics:
     """All metrics of one process; ``catalog_age_seconds`` comes with the catalog that has an age."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the contract's names and no others
         self.registry = registry or CollectorRegistry()
         self._reviews = Counter(
             "data_sync_admission_reviews_total",
-            "Reviews answered, by result (injected, skipped, denied, malformed, error) and reason.",
+            "Admission reviews answered, by result (injected, skipped, denied, malformed, error) and reason.",
             ["result", "reason"],
             registry=self.registry,
         )
+        for outcome in OUTCOMES:
+            self._reviews.labels(*outcome)
         self._duration = Histogram(
             "data_sync_admission_duration_seconds",
             "Time from a review's arrival to its answer.",
@@ -29,9 +55,9 @@ class Metrics:
             registry=self.registry,
         )
         self._expiry: Gauge | None = None
-        Gauge("data_sync_build_info", "The running version.", ["version"], registry=self.registry).labels(VERSION).set(
-            1
-        )
+        Gauge("data_sync_build_info", "Version of this webhook; always 1.", ["version"], registry=self.registry).labels(
+            VERSION
+        ).set(1)
 
     def answered(self, result: str, reason: str, seconds: float) -> None:
         """Count one answer; ``reason`` is one of a fixed set of words."""
@@ -43,7 +69,7 @@ class Metrics:
         if self._expiry is None:
             self._expiry = Gauge(
                 "data_sync_certificate_expiry_timestamp_seconds",
-                "When the serving certificate ends, in Unix time.",
+                "When the certificate that the API server sees ends (Unix time).",
                 registry=self.registry,
             )
         self._expiry.set(expires.timestamp())

@@ -23,12 +23,11 @@ from webhook.certificates import KeyPair, issue, make_authority
 FAR, NEAR = "10.1.2.3", "127.0.0.1"
 
 
-@contextmanager
-def serving(access: Access | None = None, tls: TlsFiles | None = None) -> Iterator[tuple[Endpoints, int]]:
+def made(access: Access | None = None, tls: TlsFiles | None = None) -> Endpoints:
     def well() -> Check:
         return Check(True, "ok")
 
-    server = Endpoints(
+    return Endpoints(
         "127.0.0.1:0",
         livez=well,
         readyz=well,
@@ -38,9 +37,15 @@ def serving(access: Access | None = None, tls: TlsFiles | None = None) -> Iterat
         access=access,
         tls=tls,
     )
+
+
+@contextmanager
+def serving(access: Access | None = None, tls: TlsFiles | None = None) -> Iterator[int]:
+    """The port of a listener that is really there."""
+    server = made(access, tls)
     port = server.start()
     try:
-        yield server, port
+        yield port
     finally:
         server.stop()
 
@@ -54,13 +59,13 @@ def token(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("path", ["/", "/status", "/metrics", "/nowhere"])
 def test_with_a_token_set_a_stranger_gets_nothing_but_probes(token: Path, path: str) -> None:
-    with serving(Access(str(token))) as (server, _):
-        refused = server.answer(path, client=FAR)
-        assert refused.code is HTTPStatus.UNAUTHORIZED
-        assert b"Authorization: Bearer" in refused.body
-        assert b"here are" not in refused.body
-        assert server.answer("/livez", client=FAR).code is HTTPStatus.OK
-        assert server.answer("/readyz", client=FAR).code is HTTPStatus.OK
+    server = made(Access(str(token)))
+    refused = server.answer(path, client=FAR)
+    assert refused.code is HTTPStatus.UNAUTHORIZED
+    assert b"Authorization: Bearer" in refused.body
+    assert b"here are" not in refused.body
+    assert server.answer("/livez", client=FAR).code is HTTPStatus.OK
+    assert server.answer("/readyz", client=FAR).code is HTTPStatus.OK
 
 
 @pytest.mark.parametrize(
@@ -68,26 +73,26 @@ def test_with_a_token_set_a_stranger_gets_nothing_but_probes(token: Path, path: 
     ["Bearer wrong", "Bearer", "Bearer ", "Basic open-sesame", "open-sesame", "Bearer open-sesame2", "Bearer öpen"],
 )
 def test_a_wrong_token_is_none(token: Path, header: str) -> None:
-    with serving(Access(str(token))) as (server, _):
-        assert server.answer("/status", client=FAR, authorization=header).code is HTTPStatus.UNAUTHORIZED
+    server = made(Access(str(token)))
+    assert server.answer("/status", client=FAR, authorization=header).code is HTTPStatus.UNAUTHORIZED
 
 
 def test_the_token_opens_and_shows_names_and_follows_its_file(token: Path) -> None:
-    with serving(Access(str(token))) as (server, _):
-        opened = server.answer("/status", client=FAR, authorization="bearer open-sesame")
-        assert json.loads(opened.body) == {"names": True}
-        token.write_text("another")
-        assert server.answer("/status", client=FAR, authorization="Bearer open-sesame").code == 401
-        assert server.answer("/status", client=FAR, authorization="Bearer another").code == 200
+    server = made(Access(str(token)))
+    opened = server.answer("/status", client=FAR, authorization="bearer open-sesame")
+    assert json.loads(opened.body) == {"names": True}
+    token.write_text("another")
+    assert server.answer("/status", client=FAR, authorization="Bearer open-sesame").code == 401
+    assert server.answer("/status", client=FAR, authorization="Bearer another").code == 200
 
 
 @pytest.mark.parametrize("how", ["gone", "empty"])
 def test_a_token_that_cannot_be_read_lets_nobody_in(token: Path, how: str) -> None:
     token.unlink() if how == "gone" else token.write_text(" \n")
-    with serving(Access(str(token))) as (server, _):
-        assert server.answer("/status", client=FAR, authorization="Bearer ").code == 401
-        assert server.answer("/status", client=FAR, authorization="Bearer open-sesame").code == 401
-        assert server.answer("/status", client=NEAR).code == 200, "loopback needs none"
+    server = made(Access(str(token)))
+    assert server.answer("/status", client=FAR, authorization="Bearer ").code == 401
+    assert server.answer("/status", client=FAR, authorization="Bearer open-sesame").code == 401
+    assert server.answer("/status", client=NEAR).code == 200, "loopback needs none"
 
 
 @pytest.mark.parametrize(
@@ -99,13 +104,13 @@ def test_a_token_that_cannot_be_read_lets_nobody_in(token: Path, how: str) -> No
     ],
 )
 def test_names_go_to_whom_they_may(client: str, names: ShowNames, shown: bool) -> None:
-    with serving(Access(names=names)) as (server, _):
-        assert json.loads(server.answer("/status", client=client).body) == {"names": shown}
+    server = made(Access(names=names))
+    assert json.loads(server.answer("/status", client=client).body) == {"names": shown}
 
 
 def test_with_names_off_not_even_the_token_shows_them(token: Path) -> None:
-    with serving(Access(str(token), ShowNames.NEVER)) as (server, _):
-        answer = server.answer("/status", client=FAR, authorization="Bearer open-sesame")
+    server = made(Access(str(token), ShowNames.NEVER))
+    answer = server.answer("/status", client=FAR, authorization="Bearer open-sesame")
     assert json.loads(answer.body) == {"names": False}
 
 
@@ -127,20 +132,20 @@ def test_with_names_off_not_even_the_token_shows_them(token: Path) -> None:
     ],
 )
 def test_a_web_page_whose_name_was_made_to_point_here_reads_nothing(host: str, code: int) -> None:
-    with serving() as (server, _):
-        for path in ("/", "/status", "/metrics"):
-            assert server.answer(path, client=NEAR, host=host).code == code
-        assert server.answer("/livez", client=NEAR, host=host).code == 200
+    server = made()
+    for path in ("/", "/status", "/metrics"):
+        assert server.answer(path, client=NEAR, host=host).code == code
+    assert server.answer("/livez", client=NEAR, host=host).code == 200
 
 
 def test_from_elsewhere_a_service_is_asked_for_by_its_name() -> None:
-    with serving() as (server, _):
-        assert server.answer("/metrics", client=FAR, host="os-stats.edge.svc:9346").code == 200
+    server = made()
+    assert server.answer("/metrics", client=FAR, host="os-stats.edge.svc:9346").code == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/status", "/metrics", "/livez", "/nowhere", "/../etc/passwd"])
 def test_every_answer_tells_the_browser_what_it_may_do(path: str) -> None:
-    with serving() as (_, port):
+    with serving() as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", path)
         headers = connection.getresponse().headers
@@ -156,7 +161,7 @@ def test_every_answer_tells_the_browser_what_it_may_do(path: str) -> None:
 
 def test_a_refusal_names_the_scheme(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.access.is_loopback", lambda _: False)
-    with serving(Access(str(token))) as (_, port):
+    with serving(Access(str(token))) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/status")
         answer = connection.getresponse()
@@ -209,7 +214,7 @@ def ask_tls(port: int, authority: KeyPair) -> tuple[int, int]:
 
 
 def test_the_listener_speaks_tls_and_follows_a_renewal(tmp_path: Path, authority: KeyPair) -> None:
-    with serving(tls=write_pair(tmp_path, authority)) as (_, port):
+    with serving(tls=write_pair(tmp_path, authority)) as port:
         code, first = ask_tls(port, authority)
         assert code == 200
         write_pair(tmp_path, authority)
@@ -218,14 +223,14 @@ def test_the_listener_speaks_tls_and_follows_a_renewal(tmp_path: Path, authority
 
 
 def test_a_half_written_renewal_keeps_the_old_pair(tmp_path: Path, authority: KeyPair) -> None:
-    with serving(tls=write_pair(tmp_path, authority)) as (_, port):
+    with serving(tls=write_pair(tmp_path, authority)) as port:
         first = ask_tls(port, authority)
         (tmp_path / "key.pem").write_bytes(b"-----BEGIN PRIVATE KEY-----\n")
         assert ask_tls(port, authority) == first
 
 
 def test_plain_http_on_the_tls_port_leaves_it_well(tmp_path: Path, authority: KeyPair) -> None:
-    with serving(tls=write_pair(tmp_path, authority)) as (_, port):
+    with serving(tls=write_pair(tmp_path, authority)) as port:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(b"GET /status HTTP/1.0\r\n\r\n")
             with suppress(ConnectionResetError):  # cut off with our request unread
