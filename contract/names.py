@@ -50,6 +50,12 @@ USER_ANNOTATIONS: Final = (
 )
 WRITTEN_ANNOTATIONS: Final = (MAPPINGS, STATUS)
 
+# What the controller writes on other objects.
+DEVICE_FINALIZER: Final = f"{PREFIX}/storage"  # on an EdgeDevice that has a claim to give back
+CLAIM_KEPT: Final = f"{PREFIX}/kept"  # label of an ObjectBucketClaim whose device went
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"  # label of an ObjectBucketClaim that is ours
+MANAGED_BY_US: Final = "data-sync"
+
 # What a pod gets.
 SIDECAR_CONTAINER: Final = "data-sync"
 INIT_CONTAINER: Final = "data-sync-init"

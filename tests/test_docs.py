@@ -23,6 +23,9 @@ from contract import mapping, names
 from contract.options import OPTIONS
 from contract.spec import SpecError
 from contract.storage import STORAGE_KEYS
+from controller import metrics as controller_metrics
+from controller.settings import Settings as ControllerSettings
+from controller.settings import SettingsError as ControllerSettingsError
 from sidecar import metrics as sidecar_metrics
 from sidecar.advice import ADVICE, advice
 from sidecar.errors import SyncError
@@ -36,7 +39,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILT, _, NOT_BUILT = (ROOT / "docs" / "CONTRACT.md").read_text().partition("\n## Not built yet\n")
 
 ANNOTATION = re.compile(rf"{re.escape(names.PREFIX)}/[a-z0-9-]+")
-VARIABLE = re.compile(r"\b(?:(?:DATA_SYNC|WEBHOOK|BUCKET|AWS)_[A-Z_]*[A-Z]|(?:POD|NODE)_NAME(?:SPACE)?|DEVICE_ID)\b")
+VARIABLE = re.compile(
+    r"\b(?:(?:DATA_SYNC|WEBHOOK|CONTROLLER|BUCKET|AWS)_[A-Z_]*[A-Z]|(?:POD|NODE)_NAME(?:SPACE)?|DEVICE_ID)\b"
+)
 METRIC = re.compile(r"\bdata_sync_[a-z0-9_]+(?:\{[a-z,]+\})?")
 MAKE = re.compile(r"`make ([a-z]+)|^\$ make ([a-z]+)", re.MULTILINE)
 MAPPING_KEY = re.compile(r"^\| `([a-zA-Z]+)` \| (?:ingress|egress|both) \|", re.MULTILINE)
@@ -67,8 +72,8 @@ class Asked(Mapping[str, str]):
 
 def variables() -> set[str]:
     asked = Asked()
-    for read in (SidecarSettings.from_env, webhook_settings.Settings.from_env):
-        with suppress(SpecError, webhook_settings.SettingsError):
+    for read in (SidecarSettings.from_env, webhook_settings.Settings.from_env, ControllerSettings.from_env):
+        with suppress(SpecError, webhook_settings.SettingsError, ControllerSettingsError):
             read(asked)
     return asked.names
 
@@ -88,7 +93,9 @@ def metrics() -> set[str]:
     webhook = webhook_metrics.Metrics()
     webhook.answered("injected", "none", 0)
     webhook.certificate(datetime.now(UTC))
-    return described(_sidecar_registry()) | described(webhook.registry)
+    controller = controller_metrics.Metrics()
+    controller.reconciled("EdgeDevice", "ok")
+    return described(_sidecar_registry()) | described(webhook.registry) | described(controller.registry)
 
 
 def _sidecar_registry() -> CollectorRegistry:
@@ -140,6 +147,7 @@ def test_every_shared_name_is_in_the_contract() -> None:
 
 def test_labels_and_annotations_are_those_of_the_code() -> None:
     known = {names.INJECT, *names.USER_ANNOTATIONS, *names.WRITTEN_ANNOTATIONS}
+    known |= {names.DEVICE_FINALIZER, names.CLAIM_KEPT}
     assert set(ANNOTATION.findall(BUILT)) == known
 
 

@@ -1,0 +1,1 @@
+"""The controller: EdgeDevices get their bucket claims, EdgeWorkloads their pods, and both their status."""

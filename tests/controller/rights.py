@@ -1,0 +1,28 @@
+"""What the controller asks of the API server, as RBAC writes it: what the chart must grant, and no more.
+
+``tests/controller/test_rights.py`` holds it against the calls that the scenarios record. Cluster-wide unless
+a namespace is named.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+OURS: Final = "management.project-flotta.io"
+
+# (group, resource) → verbs, by a ClusterRole.
+CLUSTER: Final[dict[tuple[str, str], frozenset[str]]] = {
+    (OURS, "edgedevices"): frozenset({"get", "list", "watch", "patch"}),
+    (OURS, "edgedevices/status"): frozenset({"patch"}),
+    (OURS, "edgedevices/finalizers"): frozenset({"update"}),  # where OwnerReferencesPermissionEnforcement is on
+    ("objectbucket.io", "objectbucketclaims"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
+    ("storage.k8s.io", "storageclasses"): frozenset({"get"}),
+    ("apiextensions.k8s.io", "customresourcedefinitions"): frozenset({"list", "watch"}),
+    ("", "namespaces"): frozenset({"get"}),
+    ("", "pods"): frozenset({"list"}),
+    ("", "events"): frozenset({"get", "create", "patch"}),
+}
+# In the controller's own namespace, by a Role; get and update by the Lease's name.
+OWN_NAMESPACE: Final[dict[tuple[str, str], frozenset[str]]] = {
+    ("coordination.k8s.io", "leases"): frozenset({"get", "create", "update"}),
+}
