@@ -10,7 +10,7 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench images lock format
+.PHONY: help setup demo test check bench torture images lock format
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ lock: ## choose the newest allowed versions of all dependencies, anew
 bench: $(STAMP) ## measure the sidecar beside its peers and write benchmarks/RESULTS.md (BENCH="--only ROW --quick --repeat N")
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
+
+torture: $(STAMP) ## kill sidecars at random under constant change, for long (SEED, MINUTES=10)
+	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 format: $(STAMP) ## format the code and fix what the linter can
 	$(BIN)/ruff format .
