@@ -178,6 +178,7 @@ class DeviceReconciler:
         now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
         after = {
             "dataObc": plan.data_obc,
+            "storage": plan.storage,
             "conditions": conditions.merged(kept, now, generation, plan.conditions),
             "observedGeneration": generation,
         }

@@ -90,6 +90,7 @@ class Plan:
     step: Step | None = None
     conditions: tuple[Condition, ...] = ()
     data_obc: str | None = None  # for status.dataObc
+    storage: str | None = None  # for status.storage
     again: float | None = None  # seconds until the next look; None: when something is heard
     events: tuple[Condition, ...] = field(default=())  # to tell before ``step``: the device is gone afterwards
 
@@ -105,6 +106,7 @@ def plan(facts: Facts, settings: StorageSettings) -> Plan:
     return Plan(
         conditions=_conditions(facts, settings),
         data_obc=facts.name if facts.claim is not None else None,
+        storage=_storage(facts),
         again=_NO_RESOURCE_AGAIN if waits_for_resource else None,
     )
 
@@ -215,9 +217,11 @@ def _ready(facts: Facts, conflict: Condition, bound: Condition) -> Condition:
     if config_map and secret:
         message = f"data go where ConfigMap {config_map} and Secret {secret} say"
         return Condition(READY, TRUE, "External", message, quiet=True)
-    if config_map or secret:
-        missing = "secretName" if config_map else "configMapName"
-        return Condition(READY, FALSE, "HalfExternal", f"spec.storage.s3 lacks {missing}", warning=True)
+    if config_map:
+        message = "no secretName: only pods with s3-credentials: chain can use this storage"
+        return Condition(READY, UNKNOWN, "NoSecret", message, warning=True)
+    if secret:
+        return Condition(READY, FALSE, "HalfExternal", "spec.storage.s3 lacks configMapName", warning=True)
     return Condition(READY, FALSE, bound.reason, bound.message, quiet=True)
 
 
@@ -262,7 +266,17 @@ def _wait_for_pods(facts: Facts, settings: StorageSettings) -> Plan:
     )
     waiting = Condition(READY, FALSE, "WaitingForPods", message, warning=True)
     left = settings.release_limit - facts.waited
-    return Plan(conditions=(waiting,), data_obc=facts.name, again=max(0.1, min(_LOOK_AGAIN, left)))
+    return Plan(
+        conditions=(waiting,), data_obc=facts.name, storage=_storage(facts), again=max(0.1, min(_LOOK_AGAIN, left))
+    )
+
+
+def _storage(facts: Facts) -> str | None:
+    """Where files go; the claim takes precedence once it is bound."""
+    config_map, secret = facts.external
+    if facts.claim is not None and (claims.phase(facts.claim) is Phase.BOUND or not config_map):
+        return f"claim/{facts.name}"
+    return "external/" + "+".join(name for name in (config_map, secret) if name) if config_map else None
 
 
 def _named(pods: tuple[str, ...]) -> str:
