@@ -23,6 +23,7 @@ from controller.resources import Json, Key, Resource
 log = logging.getLogger(__name__)
 
 _RESTART_DELAYS: Final = (1.0, 2.0, 5.0, 15.0, 30.0)  # seconds; the last one over and over
+_CLOSING: Final = 0.2  # seconds that kopf's HTTP client needs to close TLS connections, and does not wait for
 _QUIET: Final = 90.0  # seconds without a sign of life after which a watch is begun anew
 
 
@@ -76,6 +77,7 @@ class Watcher:
             standalone=True,
             stop_flag=self._stop,
         )
+        await asyncio.sleep(_CLOSING)
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()

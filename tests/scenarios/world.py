@@ -97,7 +97,9 @@ class World:
     def make_pod(self, name: str, device: str) -> Json:
         """A pod as the webhook leaves it: injected, for ``device``; it never runs by itself."""
         body = injected_pod(name, self.namespace, device)
-        return self.until(lambda: self._admitted(body), "the namespace has its service account")
+        created = self.until(lambda: self._admitted(body), "the namespace has its service account")
+        assert created is not None
+        return created
 
     def _admitted(self, body: Json) -> Json | None:
         try:
