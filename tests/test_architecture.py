@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("contract", "runtime", "webhook", "controller", "sidecar", "demo", "benchmarks", "tests")
+ROOMS = ("contract", "runtime", "webhook", "controller", "sidecar", "demo", "benchmarks", "release", "tests")
 
 # Room (files by pattern, the first match counts) → modules of ours that it may import.
 ARROWS: list[tuple[str, tuple[str, ...]]] = [
@@ -34,6 +34,7 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
     ("sidecar/*", ("contract", "runtime", "sidecar")),
     ("demo/*", ("contract", "runtime", "demo", "webhook.certificates")),
     ("benchmarks/*", ("contract", "demo.s3server", "webhook.certificates", "benchmarks")),
+    ("release/*", ("release",)),
     ("tests/*", ROOMS),
 ]
 

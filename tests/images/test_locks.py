@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("dev", "sidecar", "webhook")
+LOCKS = ("dev", "sidecar", "webhook", "helm")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 _PIN = re.compile(r"[a-z0-9-]+==(\d+!)?[A-Za-z0-9.]+( ; [a-z_]+ [<>=!]+ '[\w.]+'( and [a-z_]+ [<>=!]+ '[\w.]+')*)? \\")

@@ -79,7 +79,7 @@ def _has_no_meaning(direction: Direction, key: str) -> bool:
 
 @pytest.mark.parametrize("plural", PLURALS)
 def test_the_rendered_copy_is_the_template_without_its_condition(plural: str) -> None:
-    assert yaml.safe_load((MANIFESTS / f"customresourcedefinition-{plural}.yaml").read_text()) == crds.document(plural)
+    assert yaml.safe_load((MANIFESTS / f"crd-{plural}.yaml").read_text()) == crds.document(plural)
 
 
 @pytest.mark.parametrize("plural", PLURALS)

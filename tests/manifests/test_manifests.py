@@ -8,8 +8,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+import controller.settings
+import webhook.settings
 from contract import names
 from contract.storage import storage_from
+from controller.settings import Settings as ControllerSettings
 from runtime import VERSION
 from webhook.admit import process
 from webhook.catalog import NamespaceFacts
@@ -20,6 +23,7 @@ from webhook.settings import InjectionSettings, Settings
 
 ROOT = Path(__file__).parent.parent.parent
 MANIFESTS = ROOT / "manifests"
+OWN_NAMESPACE = "data-sync"
 GOLDEN = ROOT / "tests" / "golden"
 # Kubernetes has no schema for these; whatever else has none is a mistake.
 CUSTOM_KINDS = {"EdgeDevice", "EdgeWorkload", "Kustomization"}
@@ -62,103 +66,147 @@ def test_the_schema_check_does_refuse() -> None:
         validate(pod)
 
 
-def test_the_kustomization_lists_every_manifest_and_no_sample() -> None:
-    listed = set(document("kustomization.yaml")["resources"])
-    assert listed == {file for file in FILES if "/" not in file} - {"kustomization.yaml"}
+@pytest.mark.parametrize("directory", [".", "policies"])
+def test_the_kustomization_lists_every_manifest_beside_it(directory: str) -> None:
+    listed = set(document(f"{directory}/kustomization.yaml")["resources"])
+    assert listed == {path.name for path in (MANIFESTS / directory).glob("*.yaml")} - {"kustomization.yaml"}
 
 
 def test_all_that_is_installed_lives_in_the_kustomizations_namespace() -> None:
-    namespace = document("kustomization.yaml")["namespace"]
-    found = {document(file)["metadata"].get("namespace", namespace) for file in FILES if "/" not in file
-             and file != "kustomization.yaml"}  # fmt: skip
-    assert found == {namespace}
-    assert document("namespace.yaml")["metadata"]["name"] == namespace
+    assert document("kustomization.yaml")["namespace"] == OWN_NAMESPACE
+    installed = [one for file in FILES if "/" not in file for one in documents(file)]
+    assert {one["metadata"].get("namespace", OWN_NAMESPACE) for one in installed if "metadata" in one} == {
+        OWN_NAMESPACE
+    }
+    assert document("namespace.yaml")["metadata"]["name"] == OWN_NAMESPACE
 
 
-def container() -> Any:
-    (only,) = document("deployment.yaml")["spec"]["template"]["spec"]["containers"]
+def test_nothing_says_that_helm_manages_it() -> None:
+    assert [file for file in FILES if "managed-by" in (MANIFESTS / file).read_text()] == []
+
+
+def container(component: str = "webhook") -> Any:
+    (only,) = document(f"{component}-deployment.yaml")["spec"]["template"]["spec"]["containers"]
     return only
 
 
-def test_the_deployments_variables_are_settings_the_webhook_starts_with() -> None:
-    variables = {item["name"]: item["value"] for item in container()["env"]}
-    settings = Settings.from_env(variables)
-    mount = next(item for item in container()["volumeMounts"] if item["name"] == "tls")
-    assert {Path(settings.tls_cert).parent, Path(settings.tls_key).parent} == {Path(mount["mountPath"])}
-    ports = {item["name"]: item["containerPort"] for item in container()["ports"]}
-    assert settings.listen.endswith(f":{ports['https']}")
-    assert settings.metrics_listen.endswith(f":{ports['metrics']}")
-    assert settings.injection.sidecar_image == InjectionSettings().sidecar_image
+def variables(component: str) -> dict[str, str]:
+    """What the program is started with; fields of the pod stand for themselves."""
+    return {item["name"]: item.get("value", "from-the-pod") for item in container(component)["env"]}
+
+
+def ports(component: str) -> dict[str, int]:
+    return {item["name"]: item["containerPort"] for item in container(component)["ports"]}
+
+
+def test_the_webhooks_variables_are_settings_it_starts_with() -> None:
+    settings = Settings.from_env(
+        {**variables("webhook"), "WEBHOOK_TLS_CERT": "c", "WEBHOOK_TLS_KEY": "k", "WEBHOOK_CATALOG": "none"}
+    )
+    assert settings.listen.endswith(f":{ports('webhook')['https']}")
+    assert settings.metrics_listen.endswith(f":{ports('webhook')['metrics']}")
+    assert settings.injection == InjectionSettings()
+
+
+def test_the_controllers_variables_are_settings_it_starts_with() -> None:
+    settings = ControllerSettings.from_env(variables("controller"))
+    assert settings.metrics_listen.endswith(f":{ports('controller')['metrics']}")
+    assert settings.lease_name == "data-sync-controller"
+    assert settings.storage == ControllerSettings().storage
+
+
+@pytest.mark.parametrize("component", ["webhook", "controller"])
+def test_every_variable_is_one_that_the_program_reads(component: str) -> None:
+    settings = {"webhook": webhook.settings, "controller": controller.settings}[component]
+    read = {value for name, value in vars(settings).items() if name.isupper() and isinstance(value, str)}
+    assert {name for name in set(variables(component)) - read if not name.startswith("WEBHOOK_SELF_")} == set()
 
 
 def test_the_images_carry_this_version() -> None:
     assert container()["image"].endswith(f":{VERSION}")
 
 
-def test_the_webhooks_own_pod_is_restricted() -> None:
-    pod = document("deployment.yaml")["spec"]["template"]["spec"]
-    context = container()["securityContext"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert context["allowPrivilegeEscalation"] is False
-    assert context["readOnlyRootFilesystem"] is True
-    assert context["capabilities"] == {"drop": ["ALL"]}
-    assert {key for volume in pod["volumes"] for key in volume} == {"name", "secret", "emptyDir"}
+def hooks() -> list[Any]:
+    found: list[Any] = document("webhook-mutatingwebhookconfiguration.yaml")["webhooks"]
+    return found
 
 
 def test_service_and_configuration_lead_to_the_deployment() -> None:
-    labels = document("deployment.yaml")["spec"]["template"]["metadata"]["labels"]
-    service = document("service.yaml")
+    labels = document("webhook-deployment.yaml")["spec"]["template"]["metadata"]["labels"]
+    service = document("webhook-service.yaml")
     assert service["spec"]["selector"].items() <= labels.items()
-    (port,) = service["spec"]["ports"]
-    assert port["targetPort"] in [item["name"] for item in container()["ports"]]
-    (webhook,) = document("mutatingwebhookconfiguration.yaml")["webhooks"]
-    reference = webhook["clientConfig"]["service"]
-    assert (reference["name"], reference["namespace"]) == (
-        service["metadata"]["name"],
-        service["metadata"]["namespace"],
-    )
-    assert (reference["port"], reference["path"]) == (port["port"], "/mutate")
+    targets = {port["name"]: port for port in service["spec"]["ports"]}
+    assert {port["targetPort"] for port in targets.values()} <= set(ports("webhook"))
+    for hook in hooks():
+        assert hook["clientConfig"]["service"] == {
+            "name": service["metadata"]["name"],
+            "namespace": service["metadata"]["namespace"],
+            "port": targets["https"]["port"],
+            "path": "/mutate",
+        }
 
 
 def test_the_webhook_being_down_never_locks_a_cluster() -> None:
-    (webhook,) = document("mutatingwebhookconfiguration.yaml")["webhooks"]
-    assert (webhook["failurePolicy"], webhook["timeoutSeconds"]) == ("Ignore", 5)
-    assert webhook["rules"] == [
-        {
-            "apiGroups": [""],
-            "apiVersions": ["v1"],
-            "operations": ["CREATE"],
-            "resources": ["pods"],
-            "scope": "Namespaced",
-        }
-    ]
-    assert webhook["reinvocationPolicy"] == "IfNeeded"
-    assert "caBundle" not in webhook["clientConfig"]
+    for hook in hooks():
+        assert (hook["failurePolicy"], hook["timeoutSeconds"]) == ("Ignore", 5)
+        assert (hook["reinvocationPolicy"], hook["sideEffects"]) == ("IfNeeded", "NoneOnDryRun")
+        assert hook["rules"] == RULES
+        assert "caBundle" not in hook["clientConfig"]
 
 
-def selected(pod_labels: dict[str, str]) -> bool:
-    (webhook,) = document("mutatingwebhookconfiguration.yaml")["webhooks"]
+RULES = [
+    {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE"],
+        "resources": ["pods"],
+        "scope": "Namespaced",
+    }
+]
+
+
+def matches(selector: Any, labels: dict[str, str]) -> bool:
+    """Whether a label selector selects ``labels``."""
     return all(
-        (rule["key"] in pod_labels)
-        if rule["operator"] == "Exists"
-        else pod_labels.get(rule["key"]) not in rule["values"]  # NotIn
-        for rule in webhook["objectSelector"]["matchExpressions"]
+        {
+            "Exists": rule["key"] in labels,
+            "DoesNotExist": rule["key"] not in labels,
+            "In": labels.get(rule["key"]) in rule.get("values", ()),
+            "NotIn": labels.get(rule["key"]) not in rule.get("values", ()),
+        }[rule["operator"]]
+        for rule in selector["matchExpressions"]
     )
 
 
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+OURS = {PART_OF: "flotta-data-sync"}
+
+
 @pytest.mark.parametrize(
-    ("labels", "expected"),
+    ("pod", "namespace", "expected"),
     [
-        pytest.param({names.INJECT: "enabled"}, True, id="a pod that asks"),
-        pytest.param({names.INJECT: "true"}, True, id="a pod that asks with a misspelt value, to be told"),
-        pytest.param({names.INJECT: "disabled"}, False, id="a pod that declines"),
-        pytest.param({}, False, id="a pod that says nothing"),
-        pytest.param({names.INJECT: "enabled", PART_OF: "flotta-data-sync"}, False, id="our own pod"),
+        pytest.param({names.INJECT: "enabled"}, {}, ["pods"], id="a pod that asks"),
+        pytest.param({names.INJECT: "true"}, {}, ["pods"], id="a pod that asks with a misspelt value, to be told"),
+        pytest.param({names.INJECT: "disabled"}, {}, [], id="a pod that declines"),
+        pytest.param({}, {}, [], id="a pod that says nothing"),
+        pytest.param({names.INJECT: "enabled"} | OURS, {}, [], id="our own pod"),
+        pytest.param({}, {names.INJECT: "enabled"}, ["namespaces"], id="a pod in a namespace that asks"),
+        pytest.param({}, {names.INJECT: "yes"}, ["namespaces"], id="in a namespace with a misspelt value, to be told"),
+        pytest.param({}, {names.INJECT: "disabled"}, [], id="a pod in a namespace that declines"),
+        pytest.param({names.INJECT: "disabled"}, {names.INJECT: "enabled"}, [], id="the pod's word wins"),
+        pytest.param({names.INJECT: "enabled"}, {names.INJECT: "enabled"}, ["pods"], id="both ask: one call"),
+        pytest.param(OURS, {names.INJECT: "enabled"}, [], id="our own pod in a namespace that asks"),
+        pytest.param({names.INJECT: "enabled"}, {NAMESPACE_NAME: "kube-system"}, [], id="kube-system"),
+        pytest.param({names.INJECT: "enabled"}, {NAMESPACE_NAME: "default"}, ["pods"], id="any other namespace"),
     ],
 )
-def test_who_is_sent_to_the_webhook(labels: dict[str, str], expected: bool) -> None:
-    assert selected(labels) is expected
+def test_who_is_sent_to_the_webhook(pod: dict[str, str], namespace: dict[str, str], expected: list[str]) -> None:
+    called = [
+        hook["name"].partition(".")[0]
+        for hook in hooks()
+        if matches(hook["objectSelector"], pod) and matches(hook["namespaceSelector"], namespace)
+    ]
+    assert called == expected
 
 
 def test_the_sample_pod_is_injected_and_stays_valid() -> None:

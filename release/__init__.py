@@ -1,0 +1,1 @@
+"""What is made from the chart: ``manifests/``, the README's table of values. Not part of any image."""
