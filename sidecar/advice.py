@@ -44,6 +44,9 @@ ADVICE: Final[dict[str, Advice]] = {
     "foreign_directory": Advice(
         "The directory belongs to another workload", "Choose another workload name, or move the old directory away."
     ),
+    "ignore_file": Advice(
+        "The ignore file cannot be used", "Mend or remove .data-syncignore; until then its mapping is not synced."
+    ),
     "index": Advice(
         "The index could not be used", "Nothing: it is rebuilt. If it comes back, check the disk of the device."
     ),

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from contract.conditions import Because
@@ -176,8 +177,13 @@ class Engine:
         before = self._podinfo.mappings
         if self._podinfo.refresh():
             now = self._podinfo.mappings
-            gone = (mapping for mapping in before if mapping not in now)
-            self._leaving += tuple(mapping for mapping in gone if mapping.direction is Direction.EGRESS)
+            # Other options of the same place are no leaving: the old ones must not send what they let through.
+            gone = (mapping for mapping in before if not any(mapping.same_place(other) for other in now))
+            self._leaving += tuple(
+                replace(mapping, delete=False, delete_limit=None)
+                for mapping in gone
+                if mapping.direction is Direction.EGRESS
+            )
             self._progress.last_complete = None
             log.info("mappings changed", **fields(mappings=[mapping.to_json() for mapping in now]))
         if self._podinfo.fault and self._progress.notices.get("mappings") != self._podinfo.fault:

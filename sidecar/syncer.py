@@ -22,12 +22,13 @@ from runtime.shutdown import Shutdown
 from sidecar.attention import Attention, Named, Reconciliation
 from sidecar.bench import Bench, Contention, Stopping
 from sidecar.errors import SyncError
+from sidecar.filtering import Filter, Filters
 from sidecar.index import Index, IndexBroken, Scope
 from sidecar.limits import Bandwidth, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root
 from sidecar.local.staging import Staging
-from sidecar.mapping_pass import Pass, Tools, egress_skips, ingress_size, ingress_skips
+from sidecar.mapping_pass import Pass, Tools, ingress_size
 from sidecar.metrics import Metrics
 from sidecar.ownership import OwnerRecord
 from sidecar.patience import Patience
@@ -80,6 +81,7 @@ class Syncer:
         self._patience = Patience(clock)
         self._named = Named()
         self._watches = Watches(settings.export_dir, settings.rescan_interval, clock)
+        self._filters = Filters()
         self._attention: dict[Mapping, Attention] = {}
         self._attended: Storage | None = None  # the storage that the attention is about
         self._index = Index(f"{settings.state_dir}/index")
@@ -101,6 +103,7 @@ class Syncer:
         """
         chosen = list(mappings)
         self._watches.keep(chosen)
+        self._filters.keep(chosen)
         self._attention = {mapping: kept for mapping, kept in self._attention.items() if mapping in chosen}
         self._progress.free_bytes, self._progress.total_bytes, self._progress.floor_bytes = self._space.look()
         with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
@@ -146,8 +149,11 @@ class Syncer:
         assert store is not None  # the engine runs no cycle without a link
         assert storage is not None
         attention = self._attention.setdefault(mapping, Attention(self._settings.rescan_interval, self._clock))
-        skips = egress_skips if mapping.direction is Direction.EGRESS else ingress_skips
-        hints = self._watches.take(mapping, skips)
+        try:
+            filter_ = self._filter(mapping, root)
+        except SyncError as error:
+            return self._not_begun(mapping, error)
+        hints = self._watches.take(mapping, filter_.skips)
         if self._flushing or storage != self._attended:
             attention.distrust()  # the last word is the walk's; and another bucket has agreed on nothing
         tools = Tools(
@@ -158,6 +164,7 @@ class Syncer:
             patience=self._patience,
             named=self._named,
             attention=attention,
+            filter=filter_,
             hints=hints,
             metrics=self._metrics,
             executor=self._executor,
@@ -186,6 +193,20 @@ class Syncer:
         self._progress.end(mapping)
         if isinstance(tally.error, IndexBroken):
             self._start_index_afresh(tally.error)
+        return tally
+
+    def _filter(self, mapping: Mapping, root: Root) -> Filter:
+        filter_, changed = self._filters.refresh(root, mapping)
+        if changed:
+            log.info("ignore file changed", **fields(directory=mapping.directory))
+            self._watches.forget(mapping)  # and what is watched anew is walked first
+        return filter_
+
+    def _not_begun(self, mapping: Mapping, error: SyncError) -> Tally:
+        tally = self._progress.begin(mapping)
+        tally.end_early(error)
+        self._metrics.errors.labels(mapping.direction.value, error.reason).inc()
+        self._progress.end(mapping)
         return tally
 
     def _start_index_afresh(self, error: IndexBroken) -> None:

@@ -16,6 +16,7 @@ from contract.mapping import Mapping
 from runtime.logs import fields
 from sidecar.errors import SyncError
 from sidecar.local.directories import Root
+from sidecar.local.scan import Skip
 from sidecar.local.watch import CannotWatch, Hints, Watch
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Watches:
         """Whether some mapping is walked every cycle because it cannot be watched."""
         return bool(self._failed)
 
-    def take(self, mapping: Mapping, skip: Callable[[str], bool]) -> Hints:
+    def take(self, mapping: Mapping, skip: Skip) -> Hints:
         """What happened below the directory of ``mapping`` since the last call; at first, everything."""
         watched = self._open.get(mapping)
         if watched is not None and not (watched.watch.usable and self._still_there(watched.root)):
@@ -58,6 +59,12 @@ class Watches:
         if watched is None:
             watched = self._make(mapping, skip)
         return watched.watch.take() if watched is not None else Hints(everything=True)
+
+    def forget(self, mapping: Mapping) -> None:
+        """Watch ``mapping`` anew: what is passed over has changed."""
+        watched = self._open.pop(mapping, None)
+        if watched is not None:
+            watched.close()
 
     def keep(self, mappings: Iterable[Mapping]) -> None:
         """Give up what is no longer synced."""
@@ -70,7 +77,7 @@ class Watches:
         """Give up all."""
         self.keep(())
 
-    def _make(self, mapping: Mapping, skip: Callable[[str], bool]) -> _Watched | None:
+    def _make(self, mapping: Mapping, skip: Skip) -> _Watched | None:
         failed = self._failed.get(mapping)
         if failed is not None and self._clock() - failed < self._retry:
             return None

@@ -44,6 +44,13 @@ class Notice:
 
 
 Report = Callable[[Notice], None]
+# Asked with a path below the root and whether it is a directory; true: pass it over in silence.
+Skip = Callable[[str, bool], bool]
+
+
+def nothing(_path: str, _directory: bool) -> bool:
+    """The skip that passes nothing over."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +60,11 @@ class _Child:
     status: os.stat_result
 
 
-def walk(
-    root: Root, directory: str, report: Report, skip: Callable[[str], bool] = lambda _: False
-) -> Iterator[LocalEntry]:
+def walk(root: Root, directory: str, report: Report, skip: Skip = nothing) -> Iterator[LocalEntry]:
     """Regular files below ``directory`` of ``root``, paths relative to it, ascending.
 
-    ``skip`` is asked with the path below ``root`` of everything met; what it answers true for is
-    passed over in silence. A missing ``directory`` is reported once and yields nothing.
-    Memory: the names of one directory on each level.
+    ``skip`` is asked of everything met; a directory that is skipped is not entered. A missing ``directory`` is
+    reported once and yields nothing. Memory: the names of one directory on each level.
     """
     below = "" if directory == "." else directory + "/"
     try:
@@ -94,7 +98,7 @@ def visit(
     names: Iterable[str],
     directories: Iterable[str],
     report: Report,
-    skip: Callable[[str], bool] = lambda _: False,
+    skip: Skip = nothing,
 ) -> Iterator[LocalEntry]:
     """As :func:`walk`, of only these ``names`` and all below these ``directories``; what is gone is passed over."""
     below = "" if directory == "." else directory + "/"
@@ -149,14 +153,16 @@ def _name_fault(name: str, report: Report) -> bool:
     return too_long
 
 
-def _children(root: Root, directory: str, trail: str, report: Report, skip: Callable[[str], bool]) -> list[_Child]:
+def _children(root: Root, directory: str, trail: str, report: Report, skip: Skip) -> list[_Child]:
     below = "" if directory == "." else directory + "/"
     found: list[_Child] = []
     try:
         with root.directory(directory) as fd, os.scandir(fd) as entries:
             for entry in entries:
+                if skip(below + entry.name, entry.is_dir(follow_symlinks=False)):
+                    continue
                 child = _child(entry, trail, report)
-                if child is not None and not skip(below + child.name):
+                if child is not None:
                     found.append(child)
     except FileNotFoundError:
         return []  # removed since its parent was read

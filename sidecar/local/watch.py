@@ -17,7 +17,6 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +26,7 @@ from inotify_simple import Event, INotify, flags
 from runtime.logs import fields
 from sidecar.errors import SyncError
 from sidecar.local.directories import Root
+from sidecar.local.scan import Skip
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Hints:
 class Watch:
     """The watch over one directory below an exported directory. :meth:`close` ends it.
 
-    ``skip`` is asked with paths below the exported directory: what it answers true for is not watched.
+    ``skip`` is asked as by the walk: what it answers true for is not watched.
 
     Raises:
         CannotWatch: limits of the kernel, or a file system that does not tell.
@@ -71,7 +71,7 @@ class Watch:
         SyncError: the directory cannot be opened.
     """
 
-    def __init__(self, root: Root, directory: str, skip: Callable[[str], bool]) -> None:
+    def __init__(self, root: Root, directory: str, skip: Skip) -> None:
         self._root = root  # ours alone, closed by the caller after us
         self._directory = directory
         self._skip = skip
@@ -159,7 +159,7 @@ class Watch:
                 self._everything()  # the watched directory itself was moved, removed or given other rights
             return
         path = f"{base}/{event.name}" if base else event.name
-        if self._skip(self._below_root(path)):
+        if self._skip(self._below_root(path), bool(event.mask & flags.ISDIR)):
             return
         if not event.mask & flags.ISDIR:
             self._note(path, directory=False)
@@ -180,7 +180,7 @@ class Watch:
                 with os.scandir(fd) as entries:
                     for entry in entries:
                         below = f"{current}/{entry.name}" if current else entry.name
-                        if entry.is_dir(follow_symlinks=False) and not self._skip(self._below_root(below)):
+                        if entry.is_dir(follow_symlinks=False) and not self._skip(self._below_root(below), True):
                             waiting.append(below)
 
     def _watch(self, fd: int, path: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from inotify_simple import Event, flags
 
-from sidecar import mapping_pass
+from sidecar import sides
 from sidecar.attention import Attention
 from sidecar.local import scan
 from sidecar.local import watch as watch_module
@@ -30,7 +30,7 @@ def watched(tmp_path: Path) -> Iterator[Watch]:
     (tmp_path / "top/old").mkdir(parents=True)
     (tmp_path / "top/old/file").write_text("x")
     with Root(str(tmp_path)) as root:
-        watch = Watch(root, "top", lambda path: path == "top/skipped")
+        watch = Watch(root, "top", lambda path, _directory: path == "top/skipped")
         assert watch.take().everything
         yield watch
         watch.close()
@@ -108,7 +108,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "top/link").symlink_to(tmp_path / "outside")
     with Root(str(tmp_path)) as root:
-        watch = Watch(root, "top", lambda _: False)
+        watch = Watch(root, "top", lambda _path, _directory: False)
         watch.take()
         (tmp_path / "outside/file").write_text("x")
         assert not watch.take()
@@ -120,7 +120,7 @@ def test_limits_are_said_with_the_way_out(tmp_path: Path, monkeypatch: pytest.Mo
     for number in range(5):
         (tmp_path / f"top/{number}").mkdir(parents=True)
     with Root(str(tmp_path)) as root, pytest.raises(CannotWatch, match="more than 3 directories"):
-        Watch(root, "top", lambda _: False)
+        Watch(root, "top", lambda _path, _directory: False)
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     with Root(str(tmp_path)) as root:
         before = sorted(os.listdir("/proc/self/fd"))
         for _ in range(5):
-            Watch(root, "top", lambda _: False).close()
+            Watch(root, "top", lambda _path, _directory: False).close()
         assert sorted(os.listdir("/proc/self/fd")) == before
 
 
@@ -143,7 +143,7 @@ class Walks:
             self.count += 1
             return real(*args)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(mapping_pass, "walk", walk)
+        monkeypatch.setattr(sides, "walk", walk)
 
 
 @pytest.fixture
