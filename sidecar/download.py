@@ -14,6 +14,7 @@ from sidecar.plan import Download
 from sidecar.publish import Fetched
 from sidecar.remote.keys import key_for
 from sidecar.remote.store import META_MTIME, META_SHA256, ObjectInfo
+from sidecar.storing import mode_from
 from sidecar.tree import Agreed, ETag, ObjectKey
 
 
@@ -92,8 +93,10 @@ def _fetch(bench: Bench, action: Download, key: ObjectKey, incoming: Incoming) -
         raise Corrupted("get", key, f"{size} bytes came, {action.remote.size} were listed")
     if info.metadata.get(META_SHA256, digest.hexdigest()) != digest.hexdigest():
         raise Corrupted("get", key, f"the body does not have the SHA-256 in its metadata ({META_SHA256})")
-    mtime = _mtime_ns(info)
+    mtime, mode = _mtime_ns(info), mode_from(bench.mapping, info.metadata)
     try:
+        if mode is not None:
+            os.fchmod(incoming.fd, mode)
         os.utime(incoming.fd, ns=(mtime, mtime))
         placed = fingerprint_of(os.fstat(incoming.fd))
     except OSError as error:

@@ -26,6 +26,7 @@ from sidecar.remote.store import (
     IfMatch,
     ObjectInfo,
 )
+from sidecar.storing import mode_metadata, options_for
 from sidecar.tree import Agreed, ETag, Fingerprint, ObjectKey
 
 FRESH: Final = 60.0  # seconds
@@ -50,13 +51,15 @@ def upload(bench: Bench, action: Upload) -> Done:
 def _upload_small(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done:
     path = bench.path(action.path)
     snapshot = files.read_snapshot(fd, path, patient=bench.may_wait(path))
-    sent = _Sent(key, len(snapshot.body), snapshot.sha256, snapshot.fingerprint, snapshot.body)
+    permissions = files.permissions(fd, path)
+    sent = _Sent(key, len(snapshot.body), snapshot.sha256, snapshot.fingerprint, permissions, snapshot.body)
     if snapshot.settled and (etag := _already_agreed(action, sent)):
         return _done(bench, action, sent, etag, None)
 
     def send(condition: Condition | None) -> ETag:
         bench.throttle(len(snapshot.body))
-        return bench.store.put(key, snapshot.body, _metadata(bench, sent), condition)
+        options = options_for(bench.mapping, action.path)
+        return bench.store.put(key, snapshot.body, _metadata(bench, sent), condition, options)
 
     etag, moved = _put(bench, action, sent, send)
     return _done(bench, action, sent, etag, moved, settled=snapshot.settled)
@@ -66,7 +69,7 @@ def _upload_large(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done
     path = bench.path(action.path)
     before = files.look(fd, path)
     sha256 = files.hash_file(fd, path, before.size, bench.beat)
-    sent = _Sent(key, before.size, sha256, before)
+    sent = _Sent(key, before.size, sha256, before, files.permissions(fd, path))
     if etag := _already_agreed(action, sent):
         return _done(bench, action, sent, etag, None)
     patient = bench.may_wait(path)
@@ -90,7 +93,8 @@ def _upload_large(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done
         metadata = _metadata(bench, sent)
         if not patient:
             metadata.pop(META_SHA256)  # it will go as it is, so nothing may be claimed of its content
-        return bench.store.put_large(key, before.size, chunks(), metadata, condition, confirm)
+        options = options_for(bench.mapping, action.path)
+        return bench.store.put_large(key, before.size, chunks(), metadata, condition, confirm, options)
 
     etag, moved = _put(bench, action, sent, send)
     return _done(bench, action, sent, etag, moved, settled=settled)
@@ -102,6 +106,7 @@ class _Sent:
     size: int
     sha256: bytes
     fingerprint: Fingerprint
+    permissions: int
     body: bytes | None = None
 
 
@@ -169,6 +174,7 @@ def _metadata(bench: Bench, sent: _Sent) -> dict[str, str]:
         META_SHA256: sent.sha256.hex(),
         META_MTIME: f"{seconds}.{nanoseconds:09d}",
         META_WRITER: bench.writer,
+        **mode_metadata(bench.mapping, sent.permissions),
     }
 
 

@@ -40,6 +40,14 @@ def look(fd: int, path: str) -> Fingerprint:
         raise from_os_error("look at", path, error) from error
 
 
+def permissions(fd: int, path: str) -> int:
+    """The nine permission bits of an open file; what runs a program as somebody else is left out."""
+    try:
+        return os.fstat(fd).st_mode & 0o777
+    except OSError as error:
+        raise from_os_error("look at", path, error) from error
+
+
 def read_snapshot(fd: int, path: str, *, patient: bool) -> Snapshot:
     """The content of a small open file.
 
