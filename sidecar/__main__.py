@@ -27,6 +27,7 @@ from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Opened, OpenStore
 from sidecar.metrics import Metrics
 from sidecar.ownership import prepare
+from sidecar.page import document
 from sidecar.progress import Progress
 from sidecar.report import about_this, report
 from sidecar.settings import OFF, Settings
@@ -66,6 +67,7 @@ def _sync(settings: Settings, *, once: bool) -> int:
         readyz=engine.readyz,
         registry=metrics.registry,
         status=lambda with_names: report(progress, metrics.history, about, with_names=with_names),
+        page=document(),
         access=settings.access,
         tls=TlsFiles(*settings.listen_tls) if settings.listen_tls else None,
     )
