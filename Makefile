@@ -38,9 +38,9 @@ check: $(STAMP) ## formatter, linter, types, Dockerfiles, chart
 	$(BIN)/hadolint Dockerfile.webhook Dockerfile.sidecar
 	$(BIN)/python -m release lint
 
-images: ## build both container images with podman or docker (TAG, BUILD_OPTIONS)
-	$(BUILDER) build --file Dockerfile.webhook --tag data-sync-webhook:$(TAG) $(BUILD_OPTIONS) .
-	$(BUILDER) build --file Dockerfile.sidecar --tag data-sync-sidecar:$(TAG) $(BUILD_OPTIONS) .
+images: $(STAMP) ## build both container images and their bills of materials (BUILDER, TAG, BUILD_OPTIONS)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[images]'
+	$(BIN)/python -m release.images --builder $(BUILDER) --tag $(TAG) -- $(BUILD_OPTIONS)
 
 manifests: $(STAMP) ## render manifests/, overlays/ and the chart's README from the chart
 	$(BIN)/python -m release manifests

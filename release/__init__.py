@@ -1,1 +1,4 @@
-"""What is made from the chart: ``manifests/``, the README's table of values. Not part of any image."""
+"""What is made from the sources and shipped beside them: ``manifests/``, the table of values, both images.
+
+Not part of any image; ``make`` is its only caller.
+"""

@@ -34,7 +34,7 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
     ("sidecar/*", ("contract", "runtime", "sidecar")),
     ("demo/*", ("contract", "runtime", "demo", "webhook.certificates")),
     ("benchmarks/*", ("contract", "demo.s3server", "webhook.certificates", "benchmarks")),
-    ("release/*", ("release",)),
+    ("release/*", ("release", "runtime")),
     ("tests/*", ROOMS),
 ]
 
