@@ -51,8 +51,13 @@ ACTING = (
 
 # Within the webhook: decisions do not know how they are asked for.
 PURE_WEBHOOK = (
+    "catalog",
     "decision",
+    "devices",
+    "facts",
+    "owners",
     "resolution",
+    "storage",
     "injection",
     "patch",
     "annotations",

@@ -40,7 +40,7 @@ BUILT, _, NOT_BUILT = (ROOT / "docs" / "CONTRACT.md").read_text().partition("\n#
 
 ANNOTATION = re.compile(rf"{re.escape(names.PREFIX)}/[a-z0-9-]+")
 VARIABLE = re.compile(
-    r"\b(?:(?:DATA_SYNC|WEBHOOK|CONTROLLER|BUCKET|AWS)_[A-Z_]*[A-Z]|(?:POD|NODE)_NAME(?:SPACE)?|DEVICE_ID)\b"
+    r"\b(?:(?:DATA_SYNC|WEBHOOK|CONTROLLER|BUCKET|AWS)_[A-Z0-9_]*[A-Z]|(?:POD|NODE)_NAME(?:SPACE)?|DEVICE_ID)\b"
 )
 METRIC = re.compile(r"\bdata_sync_[a-z0-9_]+(?:\{[a-z,]+\})?")
 MAKE = re.compile(r"`make ([a-z]+)|^\$ make ([a-z]+)", re.MULTILINE)

@@ -12,7 +12,7 @@ from typing import Final
 from contract.names import SIDECAR_CONTAINER
 from webhook import containers, patch, pods
 from webhook.annotations import read_options
-from webhook.catalog import Catalog, NamespaceFacts
+from webhook.catalog import Catalog
 from webhook.decision import Decision, Deny, Inject, Skip, asked, decide
 from webhook.injection import inject
 from webhook.overrides import Overrides, injected_overrides, read_overrides
@@ -34,17 +34,18 @@ class Outcome:
     pod: Json
 
 
-def process(pod: Json, namespace: str, facts: NamespaceFacts, settings: InjectionSettings) -> Outcome:
+def process(pod: Json, namespace: str, catalog: Catalog, settings: InjectionSettings) -> Outcome:
     """Decide about ``pod`` in ``namespace`` and inject it if so decided; ``pod`` is left as it was."""
     fault = pods.shape_fault(pod)
     if fault is not None:
         return Outcome(Deny(Reason.INVALID_POD, (fault,)), pod)
+    facts = catalog.namespace(namespace)
     wanted = asked(pod, facts)
     if isinstance(wanted, Skip):
         return Outcome(wanted, pod)
     clean = remove(pod)
     options = read_options(pods.annotations(clean.pod))
-    resolution = resolve(clean.pod, namespace, facts, options, settings)
+    resolution = resolve(clean.pod, namespace, catalog, options, settings)
     decision = decide(clean.pod, wanted, facts, options, resolution, _overrides(clean, settings))
     if not isinstance(decision, Inject):
         return Outcome(decision, pod)
@@ -58,7 +59,7 @@ def admit(review: Review, catalog: Catalog, settings: InjectionSettings) -> Answ
         return _skipped(Skip(Reason.OTHER_KIND, (f"{Reason.OTHER_KIND.sentence}, not {what}",)))
     if review.operation != "CREATE":
         return _skipped(Skip(Reason.OTHER_OPERATION))
-    outcome = process(review.object, review.namespace, catalog.namespace(review.namespace), settings)
+    outcome = process(review.object, review.namespace, catalog, settings)
     match outcome.decision:
         case Skip():
             return _skipped(outcome.decision)

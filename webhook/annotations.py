@@ -22,7 +22,8 @@ from webhook.pods import is_subdomain
 
 _MAPPINGS_LIMIT: Final = 64 * 1024  # characters; all annotations of an object share 256 KiB
 _SHOWN: Final = 120  # characters of a bad value that are repeated to the user
-_NONE: Final[tuple[SyncMapping, ...]] = ()
+_NONE: Final[tuple[SyncMapping, ...] | None] = None
+_UNSAID: Final[Credentials | None] = None
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -63,13 +64,13 @@ class Volume:
 class Options:
     """The annotations of one pod, read. ``faults`` are sentences; a faulty option has its default."""
 
-    egress: tuple[SyncMapping, ...] = ()
-    ingress: tuple[SyncMapping, ...] = ()
+    egress: tuple[SyncMapping, ...] | None = None  # None: the annotation is absent, an EdgeWorkload may supply it
+    ingress: tuple[SyncMapping, ...] | None = None
     workload: str = ""
     device: str = ""
     config_map: str = ""
     secret: str = ""
-    credentials: Credentials = Credentials.KEYS
+    credentials: Credentials | None = None  # None: as the storage's own default has it
     interval: float = DEFAULT_INTERVAL  # seconds
     scope: Scope = Scope.WORKLOAD
     volume: Volume = field(default_factory=Volume)
@@ -84,7 +85,7 @@ def read_options(annotations: Mapping[str, str]) -> Options:
     reader = _Reader(annotations)
     egress = reader.read(names.EGRESS, _NONE, lambda text: _mappings(Direction.EGRESS, text))
     ingress = reader.read(names.INGRESS, _NONE, lambda text: _mappings(Direction.INGRESS, text))
-    reader.check_overlap(egress + ingress)
+    reader.check_overlap((egress or ()) + (ingress or ()))
     return Options(
         egress=egress,
         ingress=ingress,
@@ -92,7 +93,7 @@ def read_options(annotations: Mapping[str, str]) -> Options:
         device=reader.read(names.DEVICE, "", _resource_name),
         config_map=reader.read(names.S3_CONFIG_MAP, "", _resource_name),
         secret=reader.read(names.S3_SECRET, "", _resource_name),
-        credentials=reader.read(names.S3_CREDENTIALS, Credentials.KEYS, _choice(Credentials)),
+        credentials=reader.read(names.S3_CREDENTIALS, _UNSAID, _choice(Credentials)),
         interval=reader.read(names.INTERVAL, DEFAULT_INTERVAL, parse_interval),
         scope=reader.read(names.EXPORT_SCOPE, Scope.WORKLOAD, _choice(Scope)),
         volume=reader.read(names.VOLUME, Volume(), _volume),

@@ -25,6 +25,7 @@ _ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 # What a namespace-wide opt-in must not turn into a refusal: the pod never asked for data-sync.
 _SKIPPED_BY_NAMESPACE: Final = frozenset({Reason.NO_STORAGE, Reason.RESTART_POLICY, Reason.WINDOWS})
 _POD_NAME: Final = "POD_NAME"
+_DEVICE: Final = "$(DEVICE_ID)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,12 @@ class Skip:
 
     reason: Reason
     warnings: tuple[str, ...] = ()
+    detail: str = ""
 
     @property
     def message(self) -> str:
         """Why, for a person."""
-        return self.reason.sentence
+        return self.reason.sentence + (f": {self.detail}" if self.detail else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def decide(
         details = tuple(detail for _, detail in refused if detail)
         return Deny(refused[0][0], details)
     if faults:
-        return Skip(faults[0][0])
+        return Skip(faults[0][0], detail=faults[0][1])
     return Inject(resolution, overrides, tuple(_warnings(wanted, options, resolution)))
 
 
@@ -124,7 +126,10 @@ def _faults(
         yield Reason.UNKNOWN_ANNOTATION, f"{', '.join(options.unknown)} (known: {known})"
     if not resolution.workload:
         yield Reason.INVALID_NAME, f"set the annotation {names.WORKLOAD}"
+    for sentence in resolution.faults:
+        yield Reason.INVALID_WORKLOAD, sentence
     yield from _storage_faults(options, resolution)
+    yield from _device_faults(resolution)
     yield from _pod_faults(pod, resolution)
     yield from _security_faults(pod, facts, resolution)
     yield from _taken(pod, resolution)
@@ -139,8 +144,18 @@ def _storage_faults(options: Options, resolution: Resolution) -> Iterator[Fault]
         missing = names.S3_SECRET if options.config_map else names.S3_CONFIG_MAP
         there = names.S3_CONFIG_MAP if options.config_map else names.S3_SECRET
         yield Reason.INVALID_ANNOTATION, f"annotation {there} is there, but {missing} is missing"
+    elif resolution.storage_fault:
+        yield Reason.NO_STORAGE, resolution.storage_fault
     else:
-        yield Reason.NO_STORAGE, f"set the annotations {names.S3_CONFIG_MAP} and {names.S3_SECRET}"
+        yield Reason.NO_STORAGE, f"set the annotation {names.DEVICE}, or {names.S3_CONFIG_MAP} and {names.S3_SECRET}"
+
+
+def _device_faults(resolution: Resolution) -> Iterator[Fault]:
+    if resolution.spec.device:
+        return
+    for mapping in resolution.spec.mappings:
+        if _DEVICE in mapping.prefix:
+            yield Reason.NO_DEVICE, f"{mapping.prefix!r} has {_DEVICE}; set the annotation {names.DEVICE}"
 
 
 _STORAGE_KEYS: Final = (names.S3_CONFIG_MAP, names.S3_SECRET, names.S3_CREDENTIALS)
@@ -155,11 +170,17 @@ def _pod_faults(pod: Json, resolution: Resolution) -> Iterator[Fault]:
         yield Reason.WINDOWS, ""
     policy = body.get("restartPolicy") or "Always"
     if resolution.mode is Mode.CLASSIC and policy != "Always":
-        yield Reason.RESTART_POLICY, f"restartPolicy is {policy}"
+        yield Reason.RESTART_POLICY, f"restartPolicy is {policy}; {_why_classic(resolution)}"
     if resolution.mode is Mode.CLASSIC and resolution.wait_for_ingress:
-        yield Reason.GATE_NEEDS_NATIVE, f"annotation {names.SIDECAR_MODE} is 'classic'"
+        yield Reason.GATE_NEEDS_NATIVE, _why_classic(resolution)
     if body.get("shareProcessNamespace") is True:
         yield Reason.SHARED_PROCESSES, ""
+
+
+def _why_classic(resolution: Resolution) -> str:
+    if dict(resolution.rules)["mode"] == "annotation":
+        return f"annotation {names.SIDECAR_MODE} is 'classic'"
+    return "the API server, or a node that the pod may go to, is older than Kubernetes 1.29"
 
 
 def _security_faults(pod: Json, facts: NamespaceFacts, resolution: Resolution) -> Iterator[Fault]:
@@ -221,7 +242,10 @@ def _warnings(wanted: Wanted, options: Options, resolution: Resolution) -> Itera
     if options.unknown and not wanted.explicit:
         yield f"unknown annotations, ignored: {', '.join(options.unknown)}"
     if not resolution.spec.mappings:
-        yield f"nothing to sync yet: neither {names.EGRESS} nor {names.INGRESS} is set"
+        yield (
+            f"nothing to sync yet: neither {names.EGRESS} nor {names.INGRESS} is set, "
+            f"and no EdgeWorkload {resolution.workload!r} supplies mappings"
+        )
     if resolution.volume.kind is VolumeKind.EMPTY_DIR:
         yield f"{names.VOLUME}: emptyDir: what is not yet sent dies with the pod"
     for target in resolution.shared_keys:

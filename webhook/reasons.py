@@ -28,6 +28,8 @@ class Reason(StrEnum):
     INVALID_POD = "invalid_pod"
     INVALID_NAME = "invalid_name"
     INVALID_ANNOTATION = "invalid_annotation"
+    INVALID_WORKLOAD = "invalid_workload"
+    NO_DEVICE = "no_device"
     UNKNOWN_ANNOTATION = "unknown_annotation"
     EXPORT_TAKEN = "export_taken"
     NAME_TAKEN = "name_taken"
@@ -54,12 +56,14 @@ SENTENCES: Final = {
     Reason.OTHER_OPERATION: "pods are injected when they are created, not later",
     Reason.NO_STORAGE: "no storage is known for this pod",
     Reason.RESTART_POLICY: (
-        "a classic sidecar would keep a pod from finishing whose restartPolicy is not Always; use sidecar-mode: native"
+        "a classic sidecar would keep a pod from finishing whose restartPolicy is not Always; it needs a native one"
     ),
     Reason.WINDOWS: "the pod runs on Windows, data-sync on Linux",
     Reason.INVALID_POD: "the pod is not what Kubernetes calls a pod",
     Reason.INVALID_NAME: "the workload has no name that can be a directory",
     Reason.INVALID_ANNOTATION: "an annotation cannot be used",
+    Reason.INVALID_WORKLOAD: "the EdgeWorkload's mappings cannot be used",
+    Reason.NO_DEVICE: "a mapping needs the device's name, and no device is known for this pod",
     Reason.UNKNOWN_ANNOTATION: "an annotation is unknown",
     Reason.EXPORT_TAKEN: "a container already mounts something at or below /export",
     Reason.NAME_TAKEN: "a name that belongs to data-sync is taken",

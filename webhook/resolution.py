@@ -1,26 +1,25 @@
-"""Whose pod it is and where its files live: pod and options → :class:`Resolution`. Pure.
+"""Whose pod it is and where its files live: pod, options, catalog → :class:`Resolution`. Pure.
 
-Finds names; whether the pod may be injected at all is ``decision``'s. With a catalog of devices
-and workloads, this is where they will be looked up.
+Puts together what ``owners``, ``devices`` and ``storage`` find; whether the pod may be injected at all is
+``decision``'s.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from contract.names import export_volume
 from contract.spec import Owner, SyncSpec
-from contract.storage import Credentials
-from webhook import pods
+from webhook import devices, owners, pods, storage
 from webhook.annotations import Mode, Options, Scope, Volume
-from webhook.catalog import NamespaceFacts
+from webhook.catalog import Catalog, WorkloadFacts
+from webhook.devices import Device
+from webhook.facts import overlap_faults
 from webhook.pods import Json
 from webhook.settings import InjectionSettings
+from webhook.storage import StorageNames
 
-_HASH_LABEL: Final = "pod-template-hash"
-_CRON_SUFFIX = re.compile(r"-\d{8,10}$")  # a CronJob names its Jobs after the minute they were due
 _NAME_PER_POD: Final = ("$(POD_NAME)", "$(NODE_NAME)")
 _REPLICATED: Final = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController"})
 
@@ -38,6 +37,10 @@ class Resolution:
     wait_for_ingress: bool
     host_path: str  # directory on the node, for hostPath volumes
     rules: tuple[tuple[str, str], ...]  # what was decided → by what; for the status annotation
+    has_storage: bool = False  # whether the resources are known that will hold the storage keys
+    faults: tuple[str, ...] = ()  # sentences: what was found and cannot be used
+    storage_fault: str = ""
+    shared_keys: tuple[str, ...] = ()  # egress targets that several replicas of this workload would write to
 
     @property
     def export_volume(self) -> str:
@@ -45,59 +48,84 @@ class Resolution:
         return export_volume(self.workload)
 
     @property
-    def has_storage(self) -> bool:
-        """Whether the resources are known that will hold the storage keys."""
-        if self.spec.claim:
-            return True
-        return bool(self.spec.config_map and (self.spec.secret or self.spec.credentials is Credentials.CHAIN))
-
-    @property
     def storage(self) -> str:
-        """Where the storage keys come from, in one word or two names."""
-        if self.spec.claim:
-            return f"claim/{self.spec.claim}"
-        return "external/" + "+".join(name for name in (self.spec.config_map, self.spec.secret) if name)
-
-    @property
-    def shared_keys(self) -> tuple[str, ...]:
-        """Egress targets that several replicas of this workload would write to."""
-        if self.owner.kind not in _REPLICATED:
-            return ()
-        targets = (mapping.target for mapping in self.spec.egress)
-        return tuple(target for target in targets if not any(name in target for name in _NAME_PER_POD))
+        """Where the storage keys come from, the claim before what stands in for it."""
+        external = "+".join(name for name in (self.spec.config_map, self.spec.secret) if name)
+        found = [f"claim/{self.spec.claim}"] if self.spec.claim else []
+        return ", ".join([*found, f"external/{external}"] if external or not found else found)
 
 
-def resolve(
-    pod: Json, namespace: str, facts: NamespaceFacts, options: Options, settings: InjectionSettings
-) -> Resolution:
+def resolve(pod: Json, namespace: str, catalog: Catalog, options: Options, settings: InjectionSettings) -> Resolution:
     """Everything that can be known of ``pod`` in ``namespace``; missing parts are left empty."""
-    kind, workload, rule = _workload(pod, options)
+    facts = catalog.namespace(namespace)
+    kind, workload, workload_rule = owners.find(pod, options)
+    described = catalog.workload(namespace, workload) if workload else None
+    device = devices.find(pod, namespace, options, described, catalog)
+    found = storage.find(options, device, facts, settings)
     owner = Owner(namespace, facts.uid, kind, workload)
+    spec = _spec(options, described, device, found, owner)
+    mode, mode_rule = _mode(pod, options, catalog)
     return Resolution(
         workload=workload,
         owner=owner,
-        spec=SyncSpec(
-            egress=options.egress,
-            ingress=options.ingress,
-            interval=options.interval,
-            credentials=options.credentials,
-            config_map=options.config_map,
-            secret=options.secret,
-            device=options.device,
-            owner=owner,
-        ),
-        # Without a catalog nothing says that the cluster is older than native sidecars.
-        mode=Mode.NATIVE if options.mode is Mode.AUTO else options.mode,
+        spec=spec,
+        mode=mode,
         scope=options.scope,
         volume=options.volume,
         wait_for_ingress=options.wait_for_ingress,
         host_path=_host_path(namespace, workload, settings),
         rules=(
-            ("mode", "default" if options.mode is Mode.AUTO else "annotation"),
-            ("storage", "annotation" if options.config_map or options.secret else "none"),
-            ("workload", rule),
+            ("device", device.rule),
+            ("mappings", _mappings_rule(options, described)),
+            ("mode", mode_rule),
+            ("storage", found.rule),
+            ("workload", workload_rule),
         ),
+        has_storage=found.known,
+        faults=tuple(_faults(options, described, spec)),
+        storage_fault=found.fault,
+        shared_keys=_shared_keys(pod, spec, device),
     )
+
+
+def _spec(
+    options: Options, described: WorkloadFacts | None, device: Device, found: StorageNames, owner: Owner
+) -> SyncSpec:
+    known = described or WorkloadFacts("")
+    return SyncSpec(
+        egress=known.egress if options.egress is None else options.egress,
+        ingress=known.ingress if options.ingress is None else options.ingress,
+        interval=options.interval,
+        credentials=found.credentials,
+        claim=found.claim,
+        config_map=found.config_map,
+        secret=found.secret,
+        device=device.name,
+        owner=owner,
+    )
+
+
+def _mappings_rule(options: Options, described: WorkloadFacts | None) -> str:
+    annotated = [key for key in (options.egress, options.ingress) if key is not None]
+    supplied = described is not None and len(annotated) < 2
+    return "+".join((["annotation"] if annotated else []) + (["workload"] if supplied else [])) or "none"
+
+
+def _mode(pod: Json, options: Options, catalog: Catalog) -> tuple[Mode, str]:
+    if options.mode is not Mode.AUTO:
+        return options.mode, "annotation"
+    native = catalog.native(devices.pinned(pod))
+    # Without a cluster nothing says that it is older than native sidecars.
+    return (Mode.NATIVE if native else Mode.CLASSIC), "cluster" if catalog.knows_devices else "default"
+
+
+def _faults(options: Options, described: WorkloadFacts | None, spec: SyncSpec) -> list[str]:
+    if described is None or (options.egress is not None and options.ingress is not None):
+        return []
+    faults = list(described.faults)
+    if options.egress is not None or options.ingress is not None:  # else they were looked at when they came
+        faults += [f"an annotation and EdgeWorkload {described.name}: {one}" for one in overlap_faults(spec.mappings)]
+    return faults
 
 
 def _host_path(namespace: str, workload: str, settings: InjectionSettings) -> str:
@@ -106,33 +134,9 @@ def _host_path(namespace: str, workload: str, settings: InjectionSettings) -> st
     return f"{settings.export_root}/{namespace}/{workload}"
 
 
-def _workload(pod: Json, options: Options) -> tuple[str, str, str]:
-    """Kind and name of the workload, and the rule that found them.
-
-    Names are checked here although the API server checks them too: it does so after admission, and
-    this one becomes a directory on the node.
-    """
-    if options.workload:
-        return "Workload", options.workload, "annotation"
-    owner = pods.controller(pod)
-    if owner is not None:
-        kind, name = _owner(pod, str(owner.get("kind", "")), str(owner.get("name", "")))
-        return kind, _usable(name), "owner"
-    name = pods.metadata(pod).get("name") or ""
-    if name:
-        return "Pod", _usable(name), "name"
-    return "Pod", _usable((pods.metadata(pod).get("generateName") or "").rstrip("-.")), "generateName"
-
-
-def _owner(pod: Json, kind: str, name: str) -> tuple[str, str]:
-    if kind == "ReplicaSet":
-        template_hash = pods.labels(pod).get(_HASH_LABEL)
-        if template_hash and name.endswith(f"-{template_hash}"):
-            return "Deployment", name.removesuffix(f"-{template_hash}")
-    if kind == "Job" and _CRON_SUFFIX.search(name):
-        return "CronJob", _CRON_SUFFIX.sub("", name)
-    return kind, name
-
-
-def _usable(name: str) -> str:
-    return name if pods.is_subdomain(name) else ""
+def _shared_keys(pod: Json, spec: SyncSpec, device: Device) -> tuple[str, ...]:
+    owner = pods.controller(pod) or {}
+    if owner.get("kind") not in _REPLICATED or device.own:
+        return ()
+    targets = (mapping.target for mapping in spec.egress)
+    return tuple(target for target in targets if not any(name in target for name in _NAME_PER_POD))

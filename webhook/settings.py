@@ -10,11 +10,13 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from contract.names import DEFAULT_ROOT, is_dns_label
+from contract.storage import Credentials
 from runtime import VERSION
 from runtime.endpoints import parse_listen
+from webhook.pods import is_subdomain
 
 LISTEN: Final = "WEBHOOK_LISTEN"
 METRICS_LISTEN: Final = "WEBHOOK_METRICS_LISTEN"
@@ -30,6 +32,9 @@ EXPORT_FLOTTA_NAMESPACE: Final = "WEBHOOK_EXPORT_FLOTTA_NAMESPACE"
 CPU_REQUEST: Final = "WEBHOOK_SIDECAR_CPU_REQUEST"
 MEMORY_REQUEST: Final = "WEBHOOK_SIDECAR_MEMORY_REQUEST"
 MEMORY_LIMIT: Final = "WEBHOOK_SIDECAR_MEMORY_LIMIT"
+DEFAULT_CONFIG_MAP: Final = "WEBHOOK_DEFAULT_S3_CONFIG_MAP"
+DEFAULT_SECRET: Final = "WEBHOOK_DEFAULT_S3_SECRET"  # noqa: S105 - a variable's name
+DEFAULT_CREDENTIALS: Final = "WEBHOOK_DEFAULT_S3_CREDENTIALS"
 
 DEFAULT_SIDECAR_IMAGE: Final = f"flotta-data-sync-sidecar:{VERSION}"
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?")
@@ -53,6 +58,10 @@ class InjectionSettings:
     cpu_request: str = "10m"  # Kubernetes quantities, of the sidecar and of its init container
     memory_request: str = "64Mi"
     memory_limit: str = "256Mi"
+    # Storage of pods that name none and have no device, looked up in the pod's own namespace; empty: there is none.
+    default_config_map: str = ""
+    default_secret: str = ""
+    default_credentials: Credentials = Credentials.KEYS
 
     @staticmethod
     def from_env(env: Mapping[str, str]) -> InjectionSettings:
@@ -78,6 +87,7 @@ class Settings:
     metrics_listen: str = "0.0.0.0:9346"
     threads: int = 8  # requests answered at once; more only helps with slow clients
     log_level: str = "INFO"
+    catalog: str = "cluster"  # or none: decide from pods alone
 
     @staticmethod
     def from_env(env: Mapping[str, str]) -> Settings:
@@ -87,7 +97,6 @@ class Settings:
             SettingsError: naming every variable that is missing or cannot be used.
         """
         reader = _Reader(env)
-        reader.read(CATALOG, "cluster", _catalog)
         settings = Settings(
             injection=_injection(reader),
             tls_cert=reader.read(TLS_CERT, "", _needed),
@@ -96,6 +105,7 @@ class Settings:
             metrics_listen=reader.read(METRICS_LISTEN, "0.0.0.0:9346", _listen),
             threads=int(reader.read(THREADS, "8", _threads)),
             log_level=reader.read(LOG_LEVEL, "INFO", _log_level),
+            catalog=reader.read(CATALOG, "cluster", _catalog),
         )
         reader.finish()
         return settings
@@ -136,7 +146,19 @@ def _injection(reader: _Reader) -> InjectionSettings:
         cpu_request=reader.read(CPU_REQUEST, "10m", _quantity),
         memory_request=reader.read(MEMORY_REQUEST, "64Mi", _quantity),
         memory_limit=reader.read(MEMORY_LIMIT, "256Mi", _quantity),
+        **_default_storage(reader),
     )
+
+
+def _default_storage(reader: _Reader) -> dict[str, Any]:
+    config_map = reader.read(DEFAULT_CONFIG_MAP, "", _resource)
+    secret = reader.read(DEFAULT_SECRET, "", _resource)
+    credentials = Credentials(reader.read(DEFAULT_CREDENTIALS, Credentials.KEYS, _credentials))
+    if config_map and not secret and credentials is Credentials.KEYS:
+        reader.fault(f"{DEFAULT_CONFIG_MAP}: it needs {DEFAULT_SECRET}, or {DEFAULT_CREDENTIALS}=chain")
+    if secret and not config_map:
+        reader.fault(f"{DEFAULT_SECRET}: it needs {DEFAULT_CONFIG_MAP}, which says where the bucket is")
+    return {"default_config_map": config_map, "default_secret": secret, "default_credentials": credentials}
 
 
 def _catalog(text: str) -> str | None:
@@ -145,6 +167,14 @@ def _catalog(text: str) -> str | None:
     if text == "cluster":
         return "'cluster' (the default) is not available in this version; set it to 'none' to decide from pods alone"
     return f"{text!r} is neither 'cluster' nor 'none'"
+
+
+def _resource(text: str) -> str | None:
+    return None if not text or is_subdomain(text) else f"{text!r} is no resource's name"
+
+
+def _credentials(text: str) -> str | None:
+    return None if text in list(Credentials) else f"{text!r} is neither 'keys' nor 'chain'"
 
 
 def _needed(text: str) -> str | None:

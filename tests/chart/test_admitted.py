@@ -18,7 +18,7 @@ from tests.chart.rendered import objects, only
 from tests.walks.sidecar_process import SidecarProcess
 from tests.walks.test_sidecar import Bucket
 from webhook.admit import process
-from webhook.catalog import NamespaceFacts
+from webhook.catalog import EmptyCatalog, NamespaceFacts
 from webhook.decision import Inject
 from webhook.settings import InjectionSettings
 
@@ -84,8 +84,9 @@ def test_a_sidecar_that_does_not_answer_is_told(tmp_path: Path) -> None:
 def test_the_pod_of_the_chart_is_injected_where_pods_are_held_to(level: str) -> None:
     values = {"test": {"bucket": {"configMap": "c", "secret": "s", "target": "here"}}}
     pod = only(objects(values), "Pod", "data-sync-test")
-    facts = NamespaceFacts(labels={"pod-security.kubernetes.io/enforce": level})
-    outcome = process(pod, "data-sync", facts, InjectionSettings())
+    catalog = EmptyCatalog()
+    catalog.namespaces["data-sync"] = NamespaceFacts(labels={"pod-security.kubernetes.io/enforce": level})
+    outcome = process(pod, "data-sync", catalog, InjectionSettings())
     assert isinstance(outcome.decision, Inject)
     assert json.loads(outcome.pod["metadata"]["annotations"][names.MAPPINGS])["egress"][0]["target"] == "here"
     assert pod["metadata"]["labels"].get("app.kubernetes.io/part-of") is None  # it is no pod of our own

@@ -19,7 +19,7 @@ from demo.sample import load_pod, storage_manifests
 from demo.story import NODE, STAND_INS, find_export
 from demo.volumes import located
 from webhook.admit import process
-from webhook.catalog import NamespaceFacts
+from webhook.catalog import EmptyCatalog
 from webhook.settings import InjectionSettings
 
 NAMESPACE = "edgedevice-namespace"
@@ -36,7 +36,7 @@ TEXTS = {
 @pytest.fixture
 def pod() -> Json:
     """The demo's pod as it is admitted."""
-    return process(load_pod(), NAMESPACE, NamespaceFacts(), InjectionSettings()).pod
+    return process(load_pod(), NAMESPACE, EmptyCatalog(), InjectionSettings()).pod
 
 
 def prepare(pod: Json, state: Path, manifests: tuple[Json, ...] | None = None) -> list[Prepared]:

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from webhook.admit import process
-from webhook.catalog import NamespaceFacts
+from webhook.catalog import Catalog
 from webhook.decision import Inject
+from webhook.facts import catalog_of
 from webhook.manifests import dump, load
 from webhook.patch import apply, diff
 from webhook.settings import InjectionSettings
@@ -26,17 +27,16 @@ CASES = sorted(path.parent.name for path in HERE.glob("*/pod.yaml"))
 SETTINGS = InjectionSettings(sidecar_image="data-sync-sidecar:golden", flotta_namespace="flotta")
 
 
-def read(case: str) -> tuple[Any, str, NamespaceFacts]:
-    """Pod, namespace and facts; a second document in pod.yaml is the Namespace, as far as it is known."""
+def read(case: str) -> tuple[Any, str, Catalog]:
+    """Pod, namespace and catalog; further documents in pod.yaml are what the cluster holds."""
     pod, *rest = load((HERE / case / "pod.yaml").read_text())
-    namespace = rest[0]["metadata"] if rest else {}
-    facts = NamespaceFacts(namespace.get("uid", ""), namespace.get("labels"))
-    return pod, pod["metadata"].get("namespace", "edge"), facts
+    namespace = pod["metadata"].get("namespace", "edge")
+    return pod, namespace, catalog_of(rest, namespace)
 
 
 def outcome_text(case: str) -> str:
-    pod, namespace, facts = read(case)
-    outcome = process(pod, namespace, facts, SETTINGS)
+    pod, namespace, catalog = read(case)
+    outcome = process(pod, namespace, catalog, SETTINGS)
     decision = outcome.decision
     lines = [] if isinstance(decision, Inject) else [f"# {type(decision).__name__}: {decision.message}"]
     warnings = getattr(decision, "warnings", ())
@@ -57,15 +57,15 @@ def test_pod_becomes_the_expected_pod(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_admitting_the_result_again_changes_nothing(case: str) -> None:
-    pod, namespace, facts = read(case)
-    once = process(pod, namespace, facts, SETTINGS)
-    assert process(once.pod, namespace, facts, SETTINGS).pod == once.pod
+    pod, namespace, catalog = read(case)
+    once = process(pod, namespace, catalog, SETTINGS)
+    assert process(once.pod, namespace, catalog, SETTINGS).pod == once.pod
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_patch_makes_the_expected_pod(case: str) -> None:
-    pod, namespace, facts = read(case)
-    after = process(pod, namespace, facts, SETTINGS).pod
+    pod, namespace, catalog = read(case)
+    after = process(pod, namespace, catalog, SETTINGS).pod
     assert apply(pod, diff(pod, after)) == after
 
 

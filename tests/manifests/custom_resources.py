@@ -80,6 +80,23 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "the longest name": workload(name="w" * 63),
     "fifty mappings": egress(*((f"s{n}", f"t{n}") for n in range(50))),
     "one source sent twice": egress(("a", "x"), ("a", "y")),
+    "every option of egress": egress(
+        ("a", "b"),
+        include=["*.log"],
+        exclude=["cache/", "!keep"],
+        delete=True,
+        deleteLimit=5,
+        mode="keep",
+        storageClass="STANDARD_IA",
+        encryption="aws:kms",
+        kmsKeyId="alias/edge",
+        tags={"team": "edge"},
+        contentType="text/csv",
+        settle="1m30s",
+    ),
+    "every option of ingress": ingress(
+        ("a", "b"), include=["x"], exclude=["y"], delete=True, deleteLimit=1, mode="none"
+    ),
     "no fetching again": ingress(("x", "down"), restore=False),
 }
 
@@ -140,6 +157,12 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "a circle through a subdirectory": ("hold the same files", both(("a", "x"), ("x", "a/b"))),
     "a circle through all": ("hold the same files", both((".", "x"), ("x", "down"))),
     "fetching again what is sent": ("restore", egress(("a", "x"), restore=True)),
+    "deleting what another mapping keeps": ("keeps", egress(("a", "x"), delete=True, allowOverlap=True)),
+    "a limit of nothing": ("deleteLimit", egress(("a", "x"), deleteLimit=5)),
+    "a key for no encryption": ("kmsKeyId", egress(("a", "x"), kmsKeyId="alias/edge")),
+    "another encryption": ("encryption", egress(("a", "x"), encryption="rot13")),
+    "a settling time that is none": ("settle", egress(("a", "x"), settle="soon")),
+    "an option of the other direction": ("tags", ingress(("a", "x"), tags={"a": "b"})),
     "too many mappings": ("egress", egress(*((f"s{n}", f"t{n}") for n in range(51)))),
     "a name that is no label": ("name", workload(name="a.b")),
     "a name that is too long": ("name", workload(name="w" * 64)),

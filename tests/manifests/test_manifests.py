@@ -15,7 +15,7 @@ from contract.storage import storage_from
 from controller.settings import Settings as ControllerSettings
 from runtime import VERSION
 from webhook.admit import process
-from webhook.catalog import NamespaceFacts
+from webhook.catalog import EmptyCatalog
 from webhook.commands import inject_manifests
 from webhook.decision import Inject
 from webhook.manifests import load
@@ -211,7 +211,7 @@ def test_who_is_sent_to_the_webhook(pod: dict[str, str], namespace: dict[str, st
 
 def test_the_sample_pod_is_injected_and_stays_valid() -> None:
     pod = document("samples/pod-os-stats.yaml")
-    outcome = process(pod, pod["metadata"]["namespace"], NamespaceFacts(), InjectionSettings())
+    outcome = process(pod, pod["metadata"]["namespace"], EmptyCatalog(), InjectionSettings())
     assert isinstance(outcome.decision, Inject)
     assert outcome.decision.warnings == ()
     validate(outcome.pod)

@@ -13,7 +13,7 @@ from contract import names
 from contract.mapping import Direction, Mapping
 from contract.spec import SyncSpec, mappings_from_annotation, mappings_to_json
 from webhook.admit import process
-from webhook.catalog import NamespaceFacts
+from webhook.catalog import EmptyCatalog, NamespaceFacts
 from webhook.containers import escape, unescape
 from webhook.decision import Inject
 from webhook.patch import apply, diff
@@ -21,7 +21,8 @@ from webhook.pods import Json
 from webhook.settings import InjectionSettings
 
 SETTINGS = InjectionSettings()
-FACTS = NamespaceFacts("5f3c")
+CATALOG = EmptyCatalog()
+CATALOG.namespaces["edge"] = NamespaceFacts("5f3c")
 
 
 def expand(text: str, variables: dict[str, str]) -> str:
@@ -130,7 +131,7 @@ slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 
 
 def injected(pod: Json) -> Json:
-    outcome = process(pod, "edge", FACTS, SETTINGS)
+    outcome = process(pod, "edge", CATALOG, SETTINGS)
     assert isinstance(outcome.decision, Inject), outcome.decision
     return outcome.pod
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.webhook.processes import review
 from webhook.admit import admit, process
-from webhook.catalog import EmptyCatalog, NamespaceFacts
+from webhook.catalog import EmptyCatalog
 from webhook.decision import Inject
 from webhook.manifests import load
 from webhook.patch import apply, diff
@@ -64,11 +64,11 @@ def damaged(draw: st.DrawFn) -> Any:
 @given(damaged())
 def test_a_damaged_pod_gets_an_answer(pod: Any) -> None:
     before = copy.deepcopy(pod)
-    outcome = process(pod, "edge", NamespaceFacts(), SETTINGS)
+    outcome = process(pod, "edge", EmptyCatalog(), SETTINGS)
     assert pod == before
     if isinstance(outcome.decision, Inject):
         assert apply(pod, diff(pod, outcome.pod)) == outcome.pod
-        assert process(outcome.pod, "edge", NamespaceFacts(), SETTINGS).pod == outcome.pod
+        assert process(outcome.pod, "edge", EmptyCatalog(), SETTINGS).pod == outcome.pod
     else:
         assert outcome.pod is pod
 

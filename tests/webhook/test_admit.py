@@ -82,8 +82,14 @@ def test_a_pod_that_is_none_is_denied_and_not_tripped_over(pod: Any) -> None:
     assert (said.allowed, said.reason) == (False, Reason.INVALID_POD)
 
 
+def within(facts: NamespaceFacts) -> EmptyCatalog:
+    catalog = EmptyCatalog()
+    catalog.namespaces["edge"] = facts
+    return catalog
+
+
 def injected(pod: dict[str, Any], facts: NamespaceFacts | None = None) -> Inject:
-    decision = process(pod, "edge", facts or NamespaceFacts(), SETTINGS).decision
+    decision = process(pod, "edge", within(facts or NamespaceFacts()), SETTINGS).decision
     assert isinstance(decision, Inject), decision
     return decision
 
@@ -119,7 +125,7 @@ def test_the_workload_is_found(metadata: dict[str, Any], kind: str, name: str) -
 @pytest.mark.parametrize("name", ["../../etc", "a/b", "..", "", "UPPER", "a" * 254])
 def test_a_name_that_is_no_directory_is_denied(name: str) -> None:
     for metadata in ({"name": name}, owned("Gadget", name)):
-        decision = process(make(metadata), "edge", NamespaceFacts(), SETTINGS).decision
+        decision = process(make(metadata), "edge", EmptyCatalog(), SETTINGS).decision
         assert isinstance(decision, Deny)
         assert decision.reason is Reason.INVALID_NAME
 
@@ -140,9 +146,9 @@ def test_the_namespaces_uid_is_in_the_owner_record() -> None:
     ],
 )  # fmt: skip
 def test_what_an_explicit_pod_is_denied_for_an_opted_in_namespace_skips(pod: dict[str, Any], reason: Reason) -> None:
-    explicit = process(pod, "edge", NamespaceFacts(), SETTINGS).decision
+    explicit = process(pod, "edge", EmptyCatalog(), SETTINGS).decision
     pod["metadata"]["labels"] = {}
-    by_namespace = process(pod, "edge", NamespaceFacts(labels=ASKING["labels"]), SETTINGS).decision
+    by_namespace = process(pod, "edge", within(NamespaceFacts(labels=ASKING["labels"])), SETTINGS).decision
     assert (type(explicit), explicit.reason) == (Deny, reason)
     assert (type(by_namespace), by_namespace.reason) == (Skip, reason)
 
@@ -161,7 +167,7 @@ def forged(pod: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_forged_status_gains_no_look_at_the_storage_keys() -> None:
     peeking = {"name": "app", "image": "a", "volumeMounts": [{"name": names.STORAGE_VOLUME, "mountPath": "/peek"}]}
-    after = process(forged(make(containers=[peeking])), "edge", NamespaceFacts(), SETTINGS).pod
+    after = process(forged(make(containers=[peeking])), "edge", EmptyCatalog(), SETTINGS).pod
     (app,) = after["spec"]["containers"]
     assert names.STORAGE_VOLUME not in [mount["name"] for mount in app["volumeMounts"]]
 
@@ -169,13 +175,13 @@ def test_a_forged_status_gains_no_look_at_the_storage_keys() -> None:
 def test_a_forged_status_lets_no_foreign_process_into_the_sidecar() -> None:
     mine = {"name": names.SIDECAR_CONTAINER, "image": "evil", "command": ["sh"], "lifecycle": {"postStart": {}}}
     pod = forged(make(containers=[{"name": "app", "image": "a"}, mine]))
-    clean = process(make(), "edge", NamespaceFacts(), SETTINGS).pod
-    assert process(pod, "edge", NamespaceFacts(), SETTINGS).pod == clean
+    clean = process(make(), "edge", EmptyCatalog(), SETTINGS).pod
+    assert process(pod, "edge", EmptyCatalog(), SETTINGS).pod == clean
 
 
 def test_a_forged_status_around_nothing_is_denied() -> None:
     pod = forged(make(containers=[{"name": names.SIDECAR_CONTAINER}]))
-    decision = process(pod, "edge", NamespaceFacts(), SETTINGS).decision
+    decision = process(pod, "edge", EmptyCatalog(), SETTINGS).decision
     assert (type(decision), decision.reason) == (Deny, Reason.INVALID_POD)
 
 
@@ -183,7 +189,7 @@ def test_a_forged_status_around_nothing_is_denied() -> None:
 def test_a_status_that_is_none_proves_nothing(status: str) -> None:
     pod = make(initContainers=[{"name": names.INIT_CONTAINER, "image": "a"}])
     pod["metadata"]["annotations"] = {**pod["metadata"]["annotations"], names.STATUS: status}
-    decision = process(pod, "edge", NamespaceFacts(), SETTINGS).decision
+    decision = process(pod, "edge", EmptyCatalog(), SETTINGS).decision
     assert (type(decision), decision.reason) == (Deny, Reason.NAME_TAKEN)
 
 

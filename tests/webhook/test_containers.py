@@ -8,7 +8,7 @@ import pytest
 
 from contract import names
 from webhook.admit import process
-from webhook.catalog import NamespaceFacts
+from webhook.catalog import EmptyCatalog
 from webhook.containers import LOOPBACK_PORTS
 from webhook.decision import Deny, Inject
 from webhook.pods import Json
@@ -25,7 +25,7 @@ def injected(containers: list[Json] | None = None, annotations: dict[str, str] |
         },
         "spec": {"containers": containers or [{"name": "app", "image": "a"}], **spec},
     }
-    outcome = process(pod, "edge", NamespaceFacts(), InjectionSettings())
+    outcome = process(pod, "edge", EmptyCatalog(), InjectionSettings())
     assert isinstance(outcome.decision, Inject), outcome.decision
     return outcome.pod
 
@@ -120,7 +120,7 @@ def override(**fields: Any) -> Deny | Inject:
         },
         "spec": {"containers": [{"name": "app", "image": "a"}, {**OVERRIDE, **fields}]},
     }
-    decision = process(pod, "edge", NamespaceFacts(), InjectionSettings()).decision
+    decision = process(pod, "edge", EmptyCatalog(), InjectionSettings()).decision
     assert isinstance(decision, Deny | Inject)
     return decision
 
@@ -156,13 +156,13 @@ def test_what_the_api_server_adds_to_an_override_is_no_override() -> None:
 def test_two_overrides_are_denied() -> None:
     pod_spec = {"containers": [{"name": "app"}, OVERRIDE], "initContainers": [OVERRIDE]}
     metadata = {"name": "web", "labels": {names.INJECT: names.ENABLED}}
-    decision = process({"metadata": metadata, "spec": pod_spec}, "edge", NamespaceFacts(), InjectionSettings()).decision
+    decision = process({"metadata": metadata, "spec": pod_spec}, "edge", EmptyCatalog(), InjectionSettings()).decision
     assert isinstance(decision, Deny)
     assert "twice" in decision.message
 
 
 def again(pod: Json) -> Json:
-    return process(pod, "edge", NamespaceFacts(), InjectionSettings()).pod
+    return process(pod, "edge", EmptyCatalog(), InjectionSettings()).pod
 
 
 def test_what_others_gave_to_our_containers_stays() -> None:
@@ -194,7 +194,7 @@ def test_a_block_device_below_export_is_denied() -> None:
     app = {"name": "app", "image": "a", "volumeDevices": [{"name": "disk", "devicePath": "export/disk"}]}
     metadata = {"name": "web", "labels": {names.INJECT: names.ENABLED}}
     pod = {"metadata": metadata, "spec": {"containers": [app]}}
-    decision = process(pod, "edge", NamespaceFacts(), InjectionSettings()).decision
+    decision = process(pod, "edge", EmptyCatalog(), InjectionSettings()).decision
     assert isinstance(decision, Deny)
     assert "'export/disk'" in decision.message
 

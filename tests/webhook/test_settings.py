@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contract.storage import Credentials
 from webhook.settings import InjectionSettings, Settings, SettingsError
 
 GOOD = {"WEBHOOK_CATALOG": "none", "WEBHOOK_TLS_CERT": "tls.crt", "WEBHOOK_TLS_KEY": "tls.key"}
@@ -11,7 +12,7 @@ GOOD = {"WEBHOOK_CATALOG": "none", "WEBHOOK_TLS_CERT": "tls.crt", "WEBHOOK_TLS_K
 
 def test_defaults_are_the_contracts() -> None:
     settings = Settings.from_env(GOOD)
-    assert settings == Settings(InjectionSettings(), "tls.crt", "tls.key")
+    assert settings == Settings(InjectionSettings(), "tls.crt", "tls.key", catalog="none")
     assert (settings.listen, settings.metrics_listen) == ("0.0.0.0:10250", "0.0.0.0:9346")
     assert settings.injection.export_root == "/var/local/yggdrasil/device/volumes"
 
@@ -30,9 +31,13 @@ def test_every_variable_is_read() -> None:
         "WEBHOOK_SIDECAR_CPU_REQUEST": "20m",
         "WEBHOOK_SIDECAR_MEMORY_REQUEST": "1Gi",
         "WEBHOOK_SIDECAR_MEMORY_LIMIT": "2Gi",
+        "WEBHOOK_DEFAULT_S3_CONFIG_MAP": "config",
+        "WEBHOOK_DEFAULT_S3_SECRET": "secret",
+        "WEBHOOK_DEFAULT_S3_CREDENTIALS": "chain",
     })  # fmt: skip
-    injection = InjectionSettings("mirror/sidecar:2", "/srv/edge", "flotta", "20m", "1Gi", "2Gi")
-    assert settings == Settings(injection, "tls.crt", "tls.key", "127.0.0.1:1", "[::1]:2", 3, "debug")
+    storage = ("config", "secret", Credentials.CHAIN)
+    injection = InjectionSettings("mirror/sidecar:2", "/srv/edge", "flotta", "20m", "1Gi", "2Gi", *storage)
+    assert settings == Settings(injection, "tls.crt", "tls.key", "127.0.0.1:1", "[::1]:2", 3, "debug", "none")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,10 @@ def test_every_variable_is_read() -> None:
     [
         pytest.param("WEBHOOK_CATALOG", "", "'none'", id="the default catalog, which is to come"),
         pytest.param("WEBHOOK_CATALOG", "maybe", "'maybe'", id="an unknown catalog"),
+        pytest.param("WEBHOOK_DEFAULT_S3_CONFIG_MAP", "config", "SECRET", id="a bucket without keys"),
+        pytest.param("WEBHOOK_DEFAULT_S3_SECRET", "secret", "where the bucket is", id="keys without a bucket"),
+        pytest.param("WEBHOOK_DEFAULT_S3_CONFIG_MAP", "A/b", "'A/b'", id="a name that is none"),
+        pytest.param("WEBHOOK_DEFAULT_S3_CREDENTIALS", "none", "'none'", id="unknown credentials"),
         pytest.param("WEBHOOK_TLS_CERT", "", "not set", id="no certificate"),
         pytest.param("WEBHOOK_TLS_KEY", " ", "not set", id="no key"),
         pytest.param("WEBHOOK_LISTEN", "10250", "listen address", id="a port for an address"),
