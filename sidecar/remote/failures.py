@@ -1,8 +1,7 @@
-"""What an S3 server or a library said, translated into the sidecar's errors.
+"""What an S3 server or the way to it said, translated into the sidecar's errors.
 
-Part of the S3 adapter, and pure. obstore's errors carry no status code, only text: this is the one
-place that reads it (its ``Debug source`` part, where keys and bodies are escaped and cannot pose as
-a status line), and ``tests/sidecar/remote/test_failures.py`` pins each shape by a real answer.
+Part of the S3 adapter, and pure. The class follows the code in the error document where there is
+one, else the status; never the words, which differ from server to server.
 """
 
 from __future__ import annotations
@@ -11,9 +10,6 @@ import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
-
-from botocore import exceptions as boto
-from urllib3 import exceptions as urllib3
 
 from sidecar.errors import (
     AccessDenied,
@@ -30,10 +26,11 @@ from sidecar.errors import (
     Unreachable,
     Untrusted,
 )
+from sidecar.remote.wire import UntrustedServer
 
 
 class Garbled(Refused):
-    """The server did as asked, but a library cannot read its answer. Asking again gives the same."""
+    """The answer, or the request, is not as HTTP or S3 has it. Asking again gives the same."""
 
 
 _BY_CODE: Final[dict[str, type[SyncError]]] = {
@@ -68,7 +65,9 @@ _BY_CODE: Final[dict[str, type[SyncError]]] = {
 }
 _BY_STATUS: Final[dict[int, type[SyncError]]] = {
     301: Misconfigured,
+    302: Misconfigured,
     307: Misconfigured,
+    308: Misconfigured,
     401: AccessDenied,
     403: AccessDenied,
     404: NotFound,
@@ -82,12 +81,6 @@ _BY_STATUS: Final[dict[int, type[SyncError]]] = {
 # What Go's and nginx's servers say in plain text to HTTP on a TLS port.
 _HTTP_ON_TLS = re.compile(r"HTTP request (?:was sent )?to (?:an )?HTTPS")
 
-_OBSTORE_STATUS = re.compile(r"^ *status: (\d{3}),$", re.MULTILINE)
-_OBSTORE_BODY = re.compile(r'^ *body: Some\(\n *"(.*)",$', re.MULTILINE)
-_OBSTORE_TLS = re.compile(
-    r"\b(?:InvalidCertificate|InvalidMessage|InvalidContentType|AlertReceived|PeerIncompatible|PeerMisbehaved)\b"
-)
-_OBSTORE_DEBUG: Final = "\n\nDebug source:\n"
 _CODE = re.compile(r"<Code>\s*([^<]*?)\s*</Code>")
 _MESSAGE = re.compile(r"<Message>\s*([^<]*?)\s*</Message>")
 _DETAIL_LIMIT: Final = 300  # characters of a server's message that are passed on
@@ -138,68 +131,11 @@ def _by_class(status: int) -> type[SyncError]:
     return Refused if 400 <= status < 500 else Transient
 
 
-def obstore_answer(error: BaseException) -> Answer | None:
-    """The server's refusal inside an exception of obstore, or None where it never answered."""
-    debug = str(error).rpartition(_OBSTORE_DEBUG)[2]
-    status = _OBSTORE_STATUS.search(debug)
-    if status is None:
-        return None
-    body = _OBSTORE_BODY.search(debug)
-    return Answer.from_body(int(status[1]), body[1].replace('\\"', '"').replace("\\n", "\n") if body else "")
-
-
-def from_obstore(operation: str, subject: str, error: BaseException) -> SyncError:
-    """The error for an exception of obstore."""
-    answer = obstore_answer(error)
-    if answer is not None:
-        return from_answer(operation, subject, answer)
-    text, _, debug = str(error).rpartition(_OBSTORE_DEBUG)
-    detail = text.rpartition(" - ")[2][:_DETAIL_LIMIT]
-    if _OBSTORE_TLS.search(debug):
-        return Untrusted(operation, subject, _last_cause(debug))
-    if re.search(r"^ *inner: BareRedirect,$", debug, re.MULTILINE):
-        return Misconfigured(operation, subject, "the server redirects", hint="check BUCKET_REGION and BUCKET_HOST")
-    if "External AWS credential provider" in text:
-        return AccessDenied(operation, subject, detail)
-    if "HttpError {" in debug or "reqwest::Error" in debug:
-        return Unreachable(operation, subject, _last_cause(debug) or detail)
-    return Garbled(operation, subject, detail or debug[:_DETAIL_LIMIT])
-
-
-def _last_cause(debug: str) -> str:
-    """The innermost words of a Rust error: its message, or its names from the outside in."""
-    messages = re.findall(r'message: "([^"]*)"', debug)
-    if messages:
-        return str(messages[-1])
-    names = re.findall(r"^ *(?:\w+: )?([A-Z]\w+)[({,]*$", debug, re.MULTILINE)
-    return " ".join(name for name in names[-2:] if name not in ("Some", "Request"))
-
-
-def from_boto(operation: str, subject: str, error: Exception, now: float) -> SyncError:
-    """The error for an exception of botocore (or of urllib3 below it); ``now`` in seconds since the epoch."""
-    if isinstance(error, boto.ClientError):
-        return from_answer(operation, subject, boto_answer(error, now))
-    if isinstance(error, boto.SSLError | urllib3.SSLError):
-        return Untrusted(operation, subject, _cause(error))
-    if isinstance(error, boto.NoCredentialsError | boto.CredentialRetrievalError | boto.PartialCredentialsError):
-        return AccessDenied(operation, subject, str(error), hint="the default chain of credentials gave none")
-    if isinstance(error, boto.HTTPClientError | boto.ConnectionError | urllib3.HTTPError | boto.IncompleteReadError):
-        return Unreachable(operation, subject, _cause(error))
-    if isinstance(error, boto.ParamValidationError):
-        return Refused(operation, subject, str(error)[:_DETAIL_LIMIT])
-    return Transient(operation, subject, str(error)[:_DETAIL_LIMIT])
-
-
-def boto_answer(error: boto.ClientError, now: float) -> Answer:
-    """The server's refusal inside ``error``; of a HEAD, botocore makes the status the code."""
-    response = error.response
-    about = response.get("ResponseMetadata", {})
-    code = str(response.get("Error", {}).get("Code", ""))
-    skew = clock_skew(about.get("HTTPHeaders", {}).get("date"), now)
-    message = str(response.get("Error", {}).get("Message", ""))
-    return Answer(int(about.get("HTTPStatusCode", 0)), "" if code.isdigit() else code, message, skew)
-
-
-def _cause(error: Exception) -> str:
-    inner = error.kwargs.get("error", error) if isinstance(error, boto.BotoCoreError) else error
-    return str(inner)[:_DETAIL_LIMIT]
+def from_network(operation: str, subject: str, error: Exception) -> SyncError:
+    """The error for a connection that could not be had, or broke."""
+    if isinstance(error, UntrustedServer):
+        return Untrusted(operation, subject, str(error)[:_DETAIL_LIMIT])
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return Unreachable(operation, subject, "nothing moved for too long")
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return Unreachable(operation, subject, told[:_DETAIL_LIMIT])

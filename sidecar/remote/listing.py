@@ -1,41 +1,26 @@
-"""Listings that we sign and parse ourselves: keys exactly as they are stored.
+"""Listings, page by page, each read as it arrives: keys exactly as they are stored.
 
-Part of the S3 adapter. obstore's listing fails whole for one odd key and drops a trailing ``/``, so
-this asks for ListObjectsV2 page by page and reads the answer as a stream. It does not sort or
-filter: see ``order.py`` and ``keys.py``. Trying a page again is the caller's (``attempt``).
+Part of the S3 adapter. It does not sort or filter: see ``order.py`` and ``keys.py``. Trying a page
+again is the caller's (``attempt``).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote_plus
+from typing import Final
+from urllib.parse import unquote_plus
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
-from urllib3.exceptions import HTTPError
-
-from contract.storage import Storage
 from sidecar.errors import Transient
-from sidecar.remote.connection import bucket_url, open_session
-from sidecar.remote.credentials import KeySource
+from sidecar.remote.client import Ask, Client
 from sidecar.remote.etags import bare
-from sidecar.remote.failures import Answer, clock_skew, from_answer, from_boto
+from sidecar.remote.failures import Answer, from_answer
 from sidecar.tree import ObjectKey, RemoteEntry
-
-if TYPE_CHECKING:
-    from botocore.awsrequest import AWSResponse
 
 OPERATION: Final = "list"
 _CHUNK: Final = 64 * 2**10  # bytes
-_ERROR_LIMIT: Final = 64 * 2**10  # bytes of an error document that are read
-
-Report = Callable[[str, str], None]  # operation, code
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,62 +31,25 @@ class Page:
     next_token: str | None
 
 
-class Lister:
-    """Fetches pages of one bucket. Thread-safe."""
+def fetch_page(client: Client, prefix: str, token: str | None, limit: int = 1000) -> Page:
+    """One page of at most ``limit`` objects whose key starts with ``prefix``.
 
-    def __init__(self, storage: Storage, source: KeySource, stall: float, report: Report) -> None:
-        self._url = bucket_url(storage) + "/"
-        self._subject = storage.bucket
-        self._region = storage.region
-        self._source = source
-        self._session = open_session(storage, stall)
-        self._report = report
-
-    def close(self) -> None:
-        """Let the connections go."""
-        self._session.close()
-
-    def page(self, prefix: str, token: str | None, limit: int = 1000) -> Page:
-        """One page of at most ``limit`` objects whose key starts with ``prefix``.
-
-        Raises:
-            Transient: the answer is no complete listing, or it did not arrive.
-            SyncError: as the server says.
-        """
-        query = {"encoding-type": "url", "list-type": "2", "max-keys": str(limit), "prefix": prefix}
-        if token is not None:
-            query["continuation-token"] = token
-        code = "error"
-        try:
-            response = self._session.send(self._signed(query))
-            code = str(response.status_code)
-            return self._read(response, prefix)
-        except (BotoCoreError, HTTPError) as error:
-            code = "error"
-            raise from_boto(OPERATION, f"{self._subject}/{prefix}", error, time.time()) from error
-        finally:
-            self._report(OPERATION, code)
-
-    def _signed(self, query: dict[str, str]) -> Any:
-        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query.items()))
-        request = AWSRequest("GET", f"{self._url}?{text}", stream_output=True)
-        S3SigV4Auth(self._source(), "s3", self._region).add_auth(request)  # type: ignore[arg-type]
-        return request.prepare()
-
-    def _read(self, response: AWSResponse, prefix: str) -> Page:
-        subject = f"{self._subject}/{prefix}"
-        skew = clock_skew(response.headers.get("date"), time.time())
-        if response.status_code != 200:
-            body = response.raw.read(_ERROR_LIMIT).decode("utf-8", "replace")
-            response.raw.close()
-            raise from_answer(OPERATION, subject, Answer.from_body(response.status_code, body, skew))
-        try:
-            return parse_page(response.raw.stream(_CHUNK))
-        except InvalidListing as error:
-            response.raw.close()  # what is left in it belongs to no later answer
-            if error.answer is not None:
-                raise from_answer(OPERATION, subject, error.answer) from error
-            raise Transient(OPERATION, subject, str(error)) from error
+    Raises:
+        Transient: the answer is no complete listing, or it did not arrive.
+        SyncError: as the server says.
+    """
+    query = {"encoding-type": "url", "list-type": "2", "max-keys": str(limit), "prefix": prefix}
+    if token is not None:
+        query["continuation-token"] = token
+    ask = Ask(OPERATION, "GET", query=query)
+    subject = f"{client.subject(ask)}/{prefix}"
+    try:
+        with client.open(ask) as response:
+            return parse_page(client.pieces(ask, response, _CHUNK))
+    except InvalidListing as error:
+        if error.answer is not None:
+            raise from_answer(OPERATION, subject, error.answer) from error
+        raise Transient(OPERATION, subject, str(error)) from error
 
 
 def every_page(fetch: Callable[[str | None], Page]) -> Iterator[RemoteEntry]:

@@ -10,13 +10,16 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 from runtime.logs import fields
 from sidecar.errors import NotFound, PreconditionFailed, Quarantined, SyncError
 from sidecar.remote.attempt import Attempt
-from sidecar.remote.control import Control, condition_headers, option_parameters
+from sidecar.remote.client import Ask, Client
+from sidecar.remote.documents import completion
 from sidecar.remote.etags import bare
+from sidecar.remote.failures import Garbled
+from sidecar.remote.objects import condition_headers, described, head_object
 from sidecar.remote.store import Condition, IfAbsent, ObjectOptions
 from sidecar.tree import ETag, ObjectKey
 
@@ -28,6 +31,8 @@ _PART_COUNT: Final = 9_000  # S3 takes 10,000; a file may have grown since its s
 _LARGEST_OBJECT: Final = 5 * 2**40  # bytes
 _IN_FLIGHT: Final = 2  # parts sent at once, beside the one being read
 
+Part = tuple[int, str]  # number, and ETag as it came
+
 
 def part_size(size: int) -> int:
     """Bytes in each part of an object of about ``size`` bytes."""
@@ -35,7 +40,7 @@ def part_size(size: int) -> int:
 
 
 def upload(
-    control: Control,
+    client: Client,
     attempt: Attempt,
     key: ObjectKey,
     size: int,
@@ -48,12 +53,7 @@ def upload(
     """Store an object part by part, as :meth:`ObjectStore.put_large` promises."""
     if size > _LARGEST_OBJECT:
         raise Quarantined(OPERATION, key, f"{size} bytes are more than an object can hold")
-    parameters = option_parameters(options)
-    begun = attempt(
-        OPERATION,
-        lambda: control.call(OPERATION, "create_multipart_upload", key, Metadata=metadata, **parameters),
-    )
-    one = _Upload(control, attempt, key, begun["UploadId"])
+    one = _Upload(client, attempt, key, attempt(OPERATION, lambda: begin(client, key, metadata, options)))
     try:
         parts = one.send(cut(chunks, part_size(size)))
         confirm()
@@ -61,6 +61,14 @@ def upload(
     except BaseException:
         one.abort()
         raise
+
+
+def begin(client: Client, key: ObjectKey, metadata: dict[str, str], options: ObjectOptions) -> str:
+    """Begin an upload; returns its id."""
+    found = client.document(Ask(OPERATION, "POST", key, {"uploads": ""}, described(metadata, options)))
+    if not found.get("UploadId"):
+        raise Garbled(OPERATION, key, "the server began an upload without an id")
+    return found["UploadId"]
 
 
 def cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -80,16 +88,16 @@ def cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 class _Upload:
     """One multipart upload under way."""
 
-    def __init__(self, control: Control, attempt: Attempt, key: ObjectKey, upload_id: str) -> None:
-        self._control = control
+    def __init__(self, client: Client, attempt: Attempt, key: ObjectKey, upload_id: str) -> None:
+        self._client = client
         self._attempt = attempt
         self._key = key
         self._id = upload_id
 
-    def send(self, bodies: Iterator[bytes]) -> list[dict[str, Any]]:
+    def send(self, bodies: Iterator[bytes]) -> list[Part]:
         """Send the parts, at most :data:`_IN_FLIGHT` at once; returns what completing wants to know."""
-        done: list[dict[str, Any]] = []
-        flying: deque[Future[dict[str, Any]]] = deque()
+        done: list[Part] = []
+        flying: deque[Future[Part]] = deque()
         with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="part") as pool:
             try:
                 for number, body in enumerate(bodies, start=1):
@@ -102,37 +110,31 @@ class _Upload:
                 raise
         return done
 
-    def complete(self, parts: list[dict[str, Any]], condition: Condition | None) -> ETag:
+    def complete(self, parts: list[Part], condition: Condition | None) -> ETag:
         """Make the object visible where ``condition`` still holds."""
         self._check(condition)
         # Not tried again: after a lost answer the upload is gone, and whether it took effect is
         # for the next cycle to see.
         try:
-            answer = self._control.call(
-                OPERATION,
-                "complete_multipart_upload",
-                self._key,
-                UploadId=self._id,
-                MultipartUpload={"Parts": parts},
-                **condition_headers(condition),
-            )
+            body, query = completion(parts), {"uploadId": self._id}
+            headers = condition_headers(condition)
+            found = self._client.document(Ask(OPERATION, "POST", self._key, query, headers, body, slow=True))
         except NotFound as error:
             raise PreconditionFailed(OPERATION, self._key, "the object is gone") from error
-        return bare(answer["ETag"])
+        return bare(found.get("ETag", ""))
 
     def abort(self) -> None:
         """Have the server drop the parts. Failing at it must not hide why the upload ended."""
         try:
-            self._control.call("abort", "abort_multipart_upload", self._key, UploadId=self._id)
+            self._client.call(Ask("abort", "DELETE", self._key, {"uploadId": self._id}))
         except SyncError as error:
             log.debug("upload not aborted", **fields(key=self._key, reason=error.reason))
 
-    def _part(self, number: int, body: bytes) -> dict[str, Any]:
-        def send() -> dict[str, Any]:
-            answer = self._control.call(
-                OPERATION, "upload_part", self._key, UploadId=self._id, PartNumber=number, Body=body
-            )
-            return {"PartNumber": number, "ETag": answer["ETag"]}
+    def _part(self, number: int, body: bytes) -> Part:
+        def send() -> Part:
+            query = {"partNumber": str(number), "uploadId": self._id}
+            reply = self._client.call(Ask(OPERATION, "PUT", self._key, query, body=body))
+            return number, reply.headers.get("etag", "")
 
         return self._attempt(OPERATION, send)
 
@@ -141,7 +143,7 @@ class _Upload:
         if condition is None:
             return
         try:
-            etag = self._attempt(OPERATION, lambda: self._control.head(self._key)).etag
+            etag = self._attempt(OPERATION, lambda: head_object(self._client, self._key)).etag
         except NotFound:
             etag = None
         wanted = None if isinstance(condition, IfAbsent) else condition.etag

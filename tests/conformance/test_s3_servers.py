@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from botocore.session import Session
 
 from contract.storage import Storage
 from sidecar.errors import ChangedWhileReading
-from sidecar.remote.connection import trusted
 from sidecar.remote.s3 import S3Store
 from sidecar.remote.store import ObjectOptions
 from sidecar.tree import ObjectKey
@@ -20,13 +20,15 @@ KEY = ObjectKey("dir/large")
 
 
 @pytest.fixture
-def client(s3_storage: Storage) -> Iterator[Any]:
+def client(s3_storage: Storage, tmp_path: Path) -> Iterator[Any]:
     """The same bucket seen by botocore alone."""
+    authority = tmp_path / "ca.pem"
+    authority.write_text(s3_storage.ca_pem or "")
     client = Session().create_client(
         "s3",
         region_name="us-east-1",
         endpoint_url=s3_storage.endpoint,
-        verify=trusted(s3_storage),
+        verify=str(authority) if s3_storage.ca_pem else None,
         aws_access_key_id=s3_storage.access_key_id,
         aws_secret_access_key=s3_storage.secret_access_key,
         config=Config(s3={"addressing_style": "path"}),

@@ -68,13 +68,15 @@ class FaultServer:
     """``with FaultServer(react) as server:``; ``react`` decides on each request."""
 
     react: Callable[[Request], Reaction]
+    host: str = HOST
     pause: float = 0.0  # seconds between two pieces of a request's body: a slow link
     requests: list[Request] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server((HOST, 0))
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._listener = socket.create_server((self.host, 0), family=family)
         if self.pause:  # else the kernel would take the whole body at once
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PIECE)
         self.port = int(self._listener.getsockname()[1])
@@ -94,7 +96,8 @@ class FaultServer:
 
     def storage(self) -> Storage:
         """A bucket on this server."""
-        return Storage("bucket", HOST, self.port, "http", "us-east-1", False, "AKGIVEN", "secret-given")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return Storage("bucket", host, self.port, "http", "us-east-1", False, "AKGIVEN", "secret-given")
 
     def _accept(self) -> None:
         while True:

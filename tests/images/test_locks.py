@@ -66,4 +66,4 @@ def test_what_ships_is_what_is_tested(lock: str) -> None:
 
 def test_neither_image_holds_the_other_programs_libraries() -> None:
     assert {"flask", "gunicorn", "kubernetes", "pyyaml"}.isdisjoint(pins("sidecar"))
-    assert {"boto3", "botocore", "obstore"}.isdisjoint(pins("webhook"))
+    assert {"boto3", "botocore"}.isdisjoint(pins("webhook"))

@@ -134,8 +134,9 @@ def test_keys_that_come_late_are_waited_for_by_name(tmp_path: Path, bucket: Buck
 def test_what_is_wrong_is_said_each_cycle_and_mended_without_a_restart(
     tmp_path: Path, bucket: Bucket, case: str, change: dict[str, str], reason: str
 ) -> None:
-    with SidecarProcess(tmp_path, egress=STATS, files={**bucket.files, **change}) as sidecar:
-        write(sidecar, "stats/a", "up")
+    sidecar = SidecarProcess(tmp_path, egress=STATS, files={**bucket.files, **change})
+    write(sidecar, "stats/a", "up")  # before the first cycle: one with nothing to send may be complete
+    with sidecar:
         sidecar.wait_for(
             lambda: sidecar.metric(f'file_errors_total{{direction="egress",reason="{reason}"}}') >= 2,
             f"{case} is reported again and again as {reason}",

@@ -29,7 +29,7 @@ def kind(request: Request) -> str:
     if part:
         return f"part {part[1]}"
     names = {"POST": "complete", "DELETE": "abort", "HEAD": "head"}
-    return "begin" if request.target.endswith("?uploads") else names[request.method]
+    return "begin" if request.target.endswith("?uploads=") else names[request.method]
 
 
 def answer(request: Request) -> Reaction:
