@@ -26,3 +26,17 @@ CLUSTER: Final[dict[tuple[str, str], frozenset[str]]] = {
 OWN_NAMESPACE: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("coordination.k8s.io", "leases"): frozenset({"get", "create", "update"}),
 }
+
+
+def allows(group: str, resource: str, verb: str, *, own_namespace: bool) -> bool:
+    """Whether these rights allow a call; ``own_namespace``: it is about the controller's own."""
+    granted = CLUSTER.get((group, resource), frozenset())
+    if own_namespace:
+        granted |= OWN_NAMESPACE.get((group, resource), frozenset())
+    return verb in granted
+
+
+def granted() -> set[tuple[str, str, str]]:
+    """Every group, resource and verb."""
+    rows = [*CLUSTER.items(), *OWN_NAMESPACE.items()]
+    return {(group, resource, verb) for (group, resource), verbs in rows for verb in verbs}

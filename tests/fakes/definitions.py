@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from tests.manifests import crds
@@ -9,8 +10,9 @@ from tests.manifests import crds
 Json = dict[str, Any]
 
 
+@functools.cache
 def own() -> list[Json]:
-    """EdgeDevice and EdgeWorkload."""
+    """EdgeDevice and EdgeWorkload; parsed once, since that takes longer than what most tests do."""
     return [crds.document(plural) for plural in crds.PLURALS.values()]
 
 

@@ -10,8 +10,9 @@ import pytest
 from controller.cluster import Cluster, load_configuration
 from controller.resources import CLAIMS
 from demo.s3server import S3Server
+from tests.controller import rights
 from tests.fakes import definitions
-from tests.fakes.cluster import FakeCluster
+from tests.fakes.cluster import Call, FakeCluster
 from tests.fakes.provisioner import Provisioner
 from tests.scenarios.world import World
 
@@ -23,6 +24,10 @@ def fake() -> Iterator[FakeCluster]:
         yield cluster
 
 
+def _may(call: Call, home: str) -> bool:
+    return rights.allows(call.group, call.resource, call.verb, own_namespace=call.namespace == home)
+
+
 @pytest.fixture
 def world(fake: FakeCluster, s3_server: S3Server, tmp_path: Path) -> Iterator[World]:
     def kubeconfig(user: str) -> Path:
@@ -31,6 +36,7 @@ def world(fake: FakeCluster, s3_server: S3Server, tmp_path: Path) -> Iterator[Wo
     admin = Cluster(load_configuration(str(kubeconfig("admin"))))
     provisioner = Provisioner(Cluster(load_configuration(str(kubeconfig("provisioner")))), s3_server)
     found = World(admin, kubeconfig, provisioner)
+    fake.api.authorizer = lambda call: call.user != "controller" or _may(call, found.home)
     found.make_namespace()
     found.make_class()
     provisioner.start()

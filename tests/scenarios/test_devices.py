@@ -111,7 +111,7 @@ def test_a_deletion_waits_no_longer_than_its_limit(world: World) -> None:
 
 def test_a_namespace_goes_at_once_whatever_syncs_there(world: World) -> None:
     other = world.make_namespace(f"{world.namespace}-b")
-    home, world.namespace = world.namespace, other
+    world.namespace = other
     settings = world.settings(reclaim_policy="Retain", release_limit=3600.0)
     with world.controller(settings):
         world.make_device()
@@ -121,7 +121,7 @@ def test_a_namespace_goes_at_once_whatever_syncs_there(world: World) -> None:
         world.remove(NAMESPACES, other, "")
         world.until(lambda: world.admin.find(NAMESPACES, "", other) is None, "the namespace is gone")
         assert bucket not in world.provisioner.buckets()
-    world.namespace = home
+    world.namespace = world.home
 
 
 def test_a_failing_provisioner_shows_in_the_condition_and_passes(world: World) -> None:

@@ -46,14 +46,18 @@ class World:
     kubeconfig: Callable[[str], Path]
     provisioner: Provisioner
     namespace: str = field(default_factory=lambda: f"data-sync-test-{secrets.token_hex(4)}")
+    home: str = ""  # where the controller lives
     storage_class: str = field(default_factory=lambda: f"data-sync-test-{secrets.token_hex(4)}")
+
+    def __post_init__(self) -> None:
+        self.home = self.home or self.namespace
 
     def settings(self, **storage: Any) -> Settings:
         """Settings of a controller in this world."""
         return Settings(
             storage=StorageSettings(storage_class=self.storage_class, **storage),
             metrics_listen="127.0.0.1:0",
-            lease_namespace=self.namespace,
+            lease_namespace=self.home,
             resync_interval=5.0,
         )
 
