@@ -4,62 +4,39 @@ One SQLite file in WAL mode. A row is written only after its transfer is complet
 lost row means work done again and never a file forgotten. Rows are read as an ascending stream on
 a connection of its own, which sees one consistent state while new rows are written.
 
+While the disk is full, what was agreed is kept in memory up to a bound, so that egress goes on; it is
+written when there is room again, and a restart before that costs a HEAD for each such file.
+
 Not thread-safe: the engine's thread alone uses it. A file that is broken or of an unknown format is
 set aside and a fresh index starts; the reconcile that follows a fresh index moves no body twice.
 """
 
 from __future__ import annotations
 
+import heapq
 import logging
-import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from contract.mapping import Mapping
 from runtime.logs import fields
-from sidecar.errors import LocalFault, NoRoom, SyncError
+from sidecar.database import IndexBroken, IndexUnusable, connect, open_or_start_afresh, set_aside, translated
+from sidecar.errors import NoRoom, SyncError
 from sidecar.tree import Agreed, ETag, Fingerprint, RelativePath
 
 log = logging.getLogger(__name__)
 
-FORMAT: Final = 1
-_APPLICATION: Final = 0x0F10DA7A  # marks the file as ours, see PRAGMA application_id
 _PENDING_ROWS: Final = 500  # rows collected before they are written in one transaction
+MOST_UNWRITTEN: Final = 20_000  # rows kept in memory while they cannot be written, some 20 MB
 
-_SCHEMA: Final = """
-CREATE TABLE scope (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
-CREATE TABLE agreed (
-  scope INTEGER NOT NULL,
-  path TEXT NOT NULL,
-  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
-  sha256 BLOB NOT NULL, etag TEXT NOT NULL, remote_size INTEGER NOT NULL, recheck_at REAL NOT NULL,
-  PRIMARY KEY (scope, path)
-) WITHOUT ROWID;
-CREATE TABLE held (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  path TEXT NOT NULL, new_inode INTEGER NOT NULL,
-  size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
-  cycles_left INTEGER NOT NULL
-);
-"""
-
-_SELECT: Final = "SELECT path, size, mtime_ns, ctime_ns, inode, sha256, etag, remote_size, recheck_at FROM agreed"
+_COLUMNS: Final = "path, size, mtime_ns, ctime_ns, inode, sha256, etag, remote_size, recheck_at, gone_at"
+_SELECT: Final = f"SELECT {_COLUMNS} FROM agreed"  # noqa: S608 - constants
+_INSERT: Final = f"INSERT OR REPLACE INTO agreed (scope, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 _ROWS: Final = f"{_SELECT} WHERE scope = ? ORDER BY path"
 _ROW: Final = f"{_SELECT} WHERE scope = ? AND path = ?"
-
-
-class IndexUnusable(LocalFault):
-    """The index can be neither read nor written now (full or read-only disk)."""
-
-    reason = "index"
-    hint = "check the volume behind the exported directory: space, inodes, read-only?"
-
-
-class IndexBroken(IndexUnusable):
-    """The index file itself is damaged; opening it again starts afresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +77,8 @@ class Index:
     def __init__(self, path: str) -> None:
         self.path = path
         self._rows: dict[tuple[int, str], Agreed] = {}
-        try:
-            self._writer = self._open()
-        except IndexBroken as error:
-            self._set_aside(error)
-            self._writer = self._open()
+        self._unwritable = False
+        self._writer = open_or_start_afresh(path)
 
     def close(self) -> None:
         """Write what is pending and close. Safe to call twice."""
@@ -120,12 +94,12 @@ class Index:
         """
         self._writer.close()
         self._rows.clear()
-        self._set_aside(error)
-        self._writer = self._open()
+        set_aside(self.path, error)
+        self._writer = open_or_start_afresh(self.path)
 
     def scope(self, scope: Scope) -> int:
         """The number under which rows of ``scope`` are kept; the same in every run."""
-        with _translated(self.path):
+        with translated(self.path):
             found = self._writer.execute("SELECT id FROM scope WHERE identity = ?", (scope.identity,)).fetchone()
             if found is None:
                 found = self._writer.execute(
@@ -136,14 +110,26 @@ class Index:
     def is_empty(self, scope: int) -> bool:
         """Whether nothing was ever agreed in this scope."""
         self.commit()
-        with _translated(self.path):
+        with translated(self.path):
             return self._writer.execute("SELECT 1 FROM agreed WHERE scope = ? LIMIT 1", (scope,)).fetchone() is None
 
     def rows(self, scope: int) -> Iterator[Agreed]:
         """Rows of ``scope``, ascending by path, as they are at the first ``next``; memory does not grow with them."""
-        self.commit()
-        with _translated(self.path):
-            reader = _connect(self.path)
+        self._tried_to_write()
+        if not self._rows:
+            yield from self._written(scope)
+            return
+        unwritten = sorted((row for (number, _), row in self._rows.items() if number == scope), key=_path)
+        # Of one path's two rows, the unwritten one is newer; merge() keeps the order of its arguments.
+        last = None
+        for row in heapq.merge(unwritten, self._written(scope), key=_path):
+            if row.path != last:
+                yield row
+            last = row.path
+
+    def _written(self, scope: int) -> Iterator[Agreed]:
+        with translated(self.path):
+            reader = connect(self.path)
             try:
                 for row in reader.execute(_ROWS, (scope,)):
                     yield _agreed(row)
@@ -155,39 +141,108 @@ class Index:
         pending = self._rows.get((scope, path))
         if pending is not None:
             return pending
-        with _translated(self.path):
+        with translated(self.path):
             found = self._writer.execute(_ROW, (scope, path)).fetchone()
         return _agreed(found) if found else None
 
     def record(self, scope: int, agreed: Agreed) -> None:
         """Remember ``agreed``; durable after the next :meth:`commit`, which comes by itself every few hundred rows."""
         self._rows[(scope, agreed.path)] = agreed
-        if len(self._rows) >= _PENDING_ROWS:
+        if len(self._rows) % _PENDING_ROWS == 0 or len(self._rows) >= MOST_UNWRITTEN:
             self.commit()
 
     def commit(self) -> None:
-        """Write everything recorded so far, in one transaction."""
+        """Write everything recorded so far, in one transaction; what cannot be written now is kept, bounded.
+
+        Raises:
+            NoRoom, IndexUnusable: more is unwritten than may be kept in memory.
+            IndexBroken: the file is damaged.
+        """
+        error = self._tried_to_write()
+        if error is not None and len(self._rows) >= MOST_UNWRITTEN:
+            raise error
+
+    def _tried_to_write(self) -> SyncError | None:
+        """Why what waits could not be written; None where nothing waits any more."""
+        try:
+            self._write()
+        except IndexBroken:
+            raise
+        except (NoRoom, IndexUnusable) as error:
+            if not self._unwritable:
+                log.error("index cannot be written; remembering in memory", **fields(error=str(error)))
+            self._unwritable = True
+            return error
+        if self._unwritable:
+            log.info("index is written again", **fields(index=self.path))
+        self._unwritable = False
+        return None
+
+    def _write(self) -> None:
         if not self._rows:
             return
         values = [
-            (scope, *_fingerprint_columns(row), row.sha256, row.etag, row.remote_size, row.recheck_at)
+            (
+                scope,
+                *_fingerprint_columns(row),
+                row.sha256,
+                row.etag,
+                row.remote_size,
+                row.recheck_at,
+                row.gone_at,
+            )
             for (scope, _), row in self._rows.items()
         ]
-        with _translated(self.path):
+        self._transaction(lambda: self._writer.executemany(_INSERT, values))
+        self._rows.clear()
+
+    def _transaction(self, statements: Callable[[], object]) -> None:
+        with translated(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
-                self._writer.executemany("INSERT OR REPLACE INTO agreed VALUES (?,?,?,?,?,?,?,?,?,?)", values)
+                statements()
                 self._writer.execute("COMMIT")
             except sqlite3.Error:
                 with suppress(sqlite3.Error):
                     self._writer.execute("ROLLBACK")
                 raise
-        self._rows.clear()
+
+    def forget(self, scope: int, paths: Iterable[RelativePath]) -> None:
+        """Drop the rows of ``paths``. Never urgent: on a disk that refuses, they stay until the next time."""
+        values = [(scope, path) for path in paths]
+        for key in values:
+            self._rows.pop(key, None)
+        self._now_or_later("DELETE FROM agreed WHERE scope = ? AND path = ?", values)
+
+    def mark_gone(self, scope: int, paths: Iterable[RelativePath], now: float) -> None:
+        """Note since when (seconds since the epoch) the files of ``paths`` are not on the device; as urgent."""
+        values = [(now, scope, path) for path in paths]
+        self._now_or_later("UPDATE agreed SET gone_at = ? WHERE scope = ? AND path = ?", values)
+
+    def directory(self, scope: int) -> str:
+        """Which directory the rows of ``scope`` were last seen in; empty where that was never noted."""
+        with translated(self.path):
+            return str(self._writer.execute("SELECT directory FROM scope WHERE id = ?", (scope,)).fetchone()[0])
+
+    def set_directory(self, scope: int, identity: str) -> None:
+        """Note the directory, durably."""
+        with translated(self.path):
+            self._writer.execute("UPDATE scope SET directory = ? WHERE id = ?", (identity, scope))
+
+    def _now_or_later(self, statement: str, values: Sequence[tuple[object, ...]]) -> None:
+        if not values:
+            return
+        try:
+            self._transaction(lambda: self._writer.executemany(statement, values))
+        except IndexBroken:
+            raise
+        except (NoRoom, IndexUnusable) as error:
+            log.warning("index not tidied", **fields(error=str(error)))
 
     def hold(self, path: str, new_inode: int, expected: Fingerprint | None, cycles: int) -> int:
         """Announce, durably, that the file ``path`` is about to be swapped out; returns the number to hold it under."""
         old = (expected.size, expected.mtime_ns, expected.ctime_ns, expected.inode) if expected else (None,) * 4
-        with _translated(self.path):
+        with translated(self.path):
             row = self._writer.execute(
                 "INSERT INTO held (path, new_inode, size, mtime_ns, ctime_ns, inode, cycles_left)"
                 " VALUES (?,?,?,?,?,?,?) RETURNING id",
@@ -197,7 +252,7 @@ class Index:
 
     def held(self) -> list[Held]:
         """Everything announced by :meth:`hold` and not yet released, oldest first."""
-        with _translated(self.path):
+        with translated(self.path):
             rows = self._writer.execute(
                 "SELECT id, path, new_inode, size, mtime_ns, ctime_ns, inode, cycles_left FROM held ORDER BY id"
             ).fetchall()
@@ -208,81 +263,24 @@ class Index:
 
     def age_held(self) -> None:
         """One cycle has passed."""
-        with _translated(self.path):
+        with translated(self.path):
             self._writer.execute("UPDATE held SET cycles_left = cycles_left - 1 WHERE cycles_left > 0")
 
     def release(self, number: int) -> None:
         """Forget a held file: it was dealt with."""
-        with _translated(self.path):
+        with translated(self.path):
             self._writer.execute("DELETE FROM held WHERE id = ?", (number,))
 
-    def _open(self) -> sqlite3.Connection:
-        with _translated(self.path):
-            connection = _connect(self.path)
-            try:
-                self._prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if (application, version) == (_APPLICATION, FORMAT):
-            connection.execute("SELECT 1 FROM agreed LIMIT 1").fetchone()
-            return
-        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None:
-            raise IndexBroken("open", self.path, f"unknown format {application:#x}/{version}")
-        connection.executescript(
-            f"BEGIN; {_SCHEMA} PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
-        )
-
-    def _set_aside(self, error: IndexBroken) -> None:
-        aside = f"{self.path}.broken"  # one only: a device has no room for a collection
-        try:
-            os.replace(self.path, aside)
-        except OSError as fault:
-            raise IndexUnusable("set aside", self.path, fault.strerror or str(fault)) from fault
-        for suffix in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.unlink(self.path + suffix)
-        log.error("index set aside and started afresh", **fields(index=self.path, aside=aside, error=str(error)))
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-    # NORMAL in WAL mode: a power cut may lose the last rows, never the file's consistency.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA cache_size = -2048")
-    return connection
-
-
-def _agreed(row: tuple[str, int, int, int, int, bytes, str, int, float]) -> Agreed:
-    path, size, mtime, ctime, inode, sha256, etag, remote_size, recheck_at = row
+def _agreed(row: tuple[str, int, int, int, int, bytes, str, int, float, float]) -> Agreed:
+    path, size, mtime, ctime, inode, sha256, etag, remote_size, recheck_at, gone_at = row
     local = Fingerprint(size, mtime, ctime, inode)
-    return Agreed(RelativePath(path), local, sha256, ETag(etag), remote_size, recheck_at)
+    return Agreed(RelativePath(path), local, sha256, ETag(etag), remote_size, recheck_at, gone_at)
+
+
+def _path(row: Agreed) -> str:
+    return row.path
 
 
 def _fingerprint_columns(row: Agreed) -> tuple[str, int, int, int, int]:
     return row.path, row.local.size, row.local.mtime_ns, row.local.ctime_ns, row.local.inode
-
-
-class _translated:  # noqa: N801 - reads as a word in a with statement
-    """SQLite's exceptions as ours. Damage is told from a failing disk by the library's own error code."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, sqlite3.Error):
-            return
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            raise NoRoom("write", self._path, str(error)) from error
-        damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, sqlite3.ProgrammingError)
-        raise (IndexBroken if damaged else IndexUnusable)("use", self._path, str(error)) from error

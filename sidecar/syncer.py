@@ -21,9 +21,10 @@ from runtime.logs import fields
 from runtime.shutdown import Shutdown
 from sidecar.attention import Attention, Named, Reconciliation
 from sidecar.bench import Bench, Contention, Stopping
+from sidecar.database import IndexBroken
 from sidecar.errors import SyncError
 from sidecar.filtering import Filter, Filters
-from sidecar.index import Index, IndexBroken, Scope
+from sidecar.index import Index, Scope
 from sidecar.limits import Bandwidth, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root

@@ -57,6 +57,7 @@ class Agreed:
 
     ``recheck_at`` (seconds since the epoch, 0 for never): the file was so fresh when it was read that
     a later write may not have moved its mtime; its content is compared once more after that moment.
+    ``gone_at`` (likewise): since when a walk has not met the file on the device.
     """
 
     path: RelativePath
@@ -65,6 +66,7 @@ class Agreed:
     etag: ETag
     remote_size: int
     recheck_at: float = 0.0
+    gone_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

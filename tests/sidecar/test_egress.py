@@ -408,3 +408,28 @@ def _metadata_of(device: Device, body: bytes) -> dict[str, str]:
 
     writer = json.loads((device.export / ".data-sync/owner").read_text())["id"]
     return {META_SHA256: hashlib.sha256(body).hexdigest(), META_WRITER: writer}
+
+
+def test_on_a_full_disk_egress_goes_on_and_remembers(device: Device) -> None:
+    device.write("stats/first", "1")
+    device.egress()
+    index = device.engine._syncer._index  # type: ignore[union-attr]
+    (pages,) = index._writer.execute("PRAGMA page_count").fetchone()
+    index._writer.execute(f"PRAGMA max_page_count = {pages}")  # what a full disk says, without one
+    for number in range(600):
+        device.write(f"stats/{number:03}", "x")
+    tally = device.egress()
+    assert (tally.result, tally.transferred) == (Result.OK, 600)
+    assert index._rows, "nothing of it could be written"
+    device.requests()
+    assert device.egress().planned == 0, "what is remembered in memory counts"
+    device.pass_time(601)
+    assert device.egress().planned == 0, "by a walk too"
+    assert device.requests() == []
+    index._writer.execute("PRAGMA max_page_count = 100000")
+    device.write("stats/last", "x")
+    device.egress()
+    assert not index._rows
+    device.restart()
+    device.requests()
+    assert (device.egress().transferred, device.requests()) == (0, ["list"])

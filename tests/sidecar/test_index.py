@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.mapping import Direction, Mapping
+from sidecar.database import FORMAT, IndexBroken, IndexUnusable, connect_to_read
 from sidecar.errors import NoRoom
-from sidecar.index import FORMAT, Index, IndexUnusable, Scope
+from sidecar.index import MOST_UNWRITTEN, Index, Scope
 from sidecar.tree import Agreed, ETag, Fingerprint, RelativePath
 
 SCOPE = Scope("https://s3", "bucket", Mapping(Direction.EGRESS, "a", "b"), "id")
@@ -138,8 +139,6 @@ def test_a_truncated_index_is_noticed_and_started_afresh(tmp_path: Path) -> None
         index.record(scope, row(f"{number:05}"))
     index.close()
     os.truncate(path, os.path.getsize(path) // 2)
-    from sidecar.index import IndexBroken
-
     index = Index(str(path))
     try:
         assert len(list(index.rows(index.scope(SCOPE)))) < 5000
@@ -155,7 +154,10 @@ def test_a_directory_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs takes root")
-def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing_and_what_waits_is_written_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     mount = tmp_path / "small"
     mount.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(mount)], check=False).returncode:
@@ -165,9 +167,22 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
         scope = index.scope(SCOPE)
         with pytest.raises(NoRoom):
             _fill(index, scope)
-        index._rows.clear()
-        assert next(index.rows(scope), None) is not None
-        index._writer.close()
+        held = len(index._rows)
+        assert held == MOST_UNWRITTEN, "what cannot be written is remembered, up to a bound"
+        paths = [agreed.path for agreed in index.rows(scope)]
+        assert paths == sorted(set(paths)), "written and unwritten rows are one stream"
+        assert len(paths) > held
+        assert index.get(scope, paths[-1]) is not None
+        index.forget(scope, paths[:10])
+        assert "index not tidied" in caplog.text or len(list(index.rows(scope))) == len(paths) - 10
+        subprocess.run(["mount", "-o", "remount,size=64m", str(mount)], check=True)
+        index.commit()
+        assert not index._rows
+        assert "index is written again" in caplog.text
+        index.close()
+        again = Index(str(mount / "index"))
+        assert len(list(again.rows(scope))) >= len(paths) - 10
+        again.close()
     finally:
         subprocess.run(["umount", str(mount)], check=True)
 
@@ -231,3 +246,71 @@ def test_held_files_are_remembered_and_aged(tmp_path: Path) -> None:
     assert [held.id for held in index.held()] == [other]
     assert index.hold("in/c", 9, None, 2) > other, "a number is never used again"
     index.close()
+
+
+def test_an_index_of_the_format_before_is_carried_over(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            """
+            CREATE TABLE scope (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
+            CREATE TABLE agreed (
+              scope INTEGER NOT NULL, path TEXT NOT NULL,
+              size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+              sha256 BLOB NOT NULL, etag TEXT NOT NULL, remote_size INTEGER NOT NULL, recheck_at REAL NOT NULL,
+              PRIMARY KEY (scope, path)
+            ) WITHOUT ROWID;
+            CREATE TABLE held (
+              id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL, new_inode INTEGER NOT NULL,
+              size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, cycles_left INTEGER NOT NULL
+            );
+            PRAGMA application_id = 252828282; PRAGMA user_version = 1;
+            """.replace("252828282", str(0x0F10DA7A))
+        )
+        connection.execute("INSERT INTO scope VALUES (1, ?)", (SCOPE.identity,))
+        connection.execute("INSERT INTO agreed VALUES (1, 'a', 1, 2, 3, 4, ?, 'etag', 1, 0.0)", (b"x" * 32,))
+    connection.close()
+    index = Index(str(path))
+    scope = index.scope(SCOPE)
+    (row,) = index.rows(scope)
+    assert (row.path, row.local, row.gone_at) == ("a", Fingerprint(1, 2, 3, 4), 0.0)
+    assert index.directory(scope) == ""
+    index.close()
+    assert not (tmp_path / "index.broken").exists()
+
+
+def test_rows_can_be_marked_and_forgotten_written_or_not(tmp_path: Path) -> None:
+    index = Index(str(tmp_path / "index"))
+    scope = index.scope(SCOPE)
+    for name in "abc":
+        index.record(scope, row(name))
+    index.commit()
+    index.record(scope, row("d"))
+    index.mark_gone(scope, [RelativePath("a")], 5.0)
+    index.forget(scope, [RelativePath("b"), RelativePath("d")])
+    assert [(agreed.path, agreed.gone_at) for agreed in index.rows(scope)] == [("a", 5.0), ("c", 0.0)]
+    index.record(scope, row("a"))
+    index.commit()
+    assert [agreed.gone_at for agreed in index.rows(scope)] == [0.0, 0.0], "what is seen again is not gone"
+    index.set_directory(scope, "7:1")
+    index.close()
+    index = Index(str(tmp_path / "index"))
+    assert index.directory(scope) == "7:1"
+    index.close()
+
+
+def test_a_reader_sees_what_is_written_beside_the_writer_and_after_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "index")
+    assert connect_to_read(path) is None
+    index = Index(path)
+    index.record(index.scope(SCOPE), row("a"))
+    index.commit()
+    for _ in range(2):
+        reader = connect_to_read(path)
+        assert reader is not None
+        assert reader.execute("SELECT path FROM agreed").fetchall() == [("a",)]
+        with pytest.raises(sqlite3.OperationalError):
+            reader.execute("DELETE FROM agreed")
+        reader.close()
+        index.close()
+    assert os.listdir(tmp_path) == ["index"], "a reader leaves nothing behind"
