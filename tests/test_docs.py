@@ -223,6 +223,11 @@ def test_links_lead_somewhere() -> None:
     assert {page.name: broken for page in pages if (broken := broken_links(page))} == {}
 
 
+def test_no_file_holds_the_marks_of_a_merge() -> None:
+    marks = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [str(path) for path in tracked() if marks.search(path.read_text(errors="replace"))] == []
+
+
 def test_no_file_names_a_package_index_or_a_path_of_this_machine() -> None:
     found = {}
     for path in tracked():
