@@ -74,7 +74,7 @@ def storage_class(claim: Json) -> str:
 
 
 def _relabelled(claim: Json, labels: dict[str, str | None]) -> Json:
-    return {"metadata": {"uid": claim["metadata"]["uid"], "labels": labels}}
+    return {"metadata": {"resourceVersion": claim["metadata"]["resourceVersion"], "labels": labels}}
 
 
 def _labels(claim: Json) -> dict[str, str]:

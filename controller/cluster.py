@@ -139,10 +139,10 @@ class Cluster:
         )
 
     def patch(self, resource: Resource, namespace: str, name: str, patch: Json, subresource: str = "") -> Json:
-        """Merge ``patch`` into the object; with ``metadata.resourceVersion`` or ``uid`` only into that one.
+        """Merge ``patch`` into the object; with ``metadata.resourceVersion`` only into that very state of it.
 
         Raises:
-            Conflict: it is not that one any more.
+            Conflict: it is not as it was any more.
         """
         return self.request("PATCH", resource.path(namespace, name, subresource), body=patch)
 

@@ -43,7 +43,7 @@ class Recorder:
         self._cluster = cluster
         self._clock = clock
         self._lock = threading.Lock()
-        self._told: OrderedDict[str, float] = OrderedDict()
+        self._told: OrderedDict[str, tuple[float, int]] = OrderedDict()  # Event → (when, how often)
         self._allowances: OrderedDict[str, tuple[float, float]] = OrderedDict()  # uid → (left, as of)
 
     def normal(self, about: Json, reason: str, message: str) -> None:
@@ -58,28 +58,30 @@ class Recorder:
         """Write the Event, unless it was just written or the object's allowance is used up."""
         message = message[:_MESSAGE_LIMIT]
         name = _name(about, kind, reason, message)
-        if not self._allowed(about["metadata"]["uid"], name):
+        count = self._allowed(about["metadata"]["uid"], name)
+        if not count:
             return
         try:
-            self._write(about, name, kind, reason, message)
+            self._write(about, name, kind, reason, message, count)
         except ClusterError as error:
             log.info("event not written", **fields(reason=reason, about=about["metadata"]["name"], error=str(error)))
 
-    def _allowed(self, uid: str, name: str) -> bool:
+    def _allowed(self, uid: str, name: str) -> int:
+        """How often this will have been told; 0: not now."""
         now = self._clock()
         with self._lock:
-            told = self._told.get(name)
-            if told is not None and now - told < _REPEAT_AFTER:
-                return False
+            told, count = self._told.get(name, (float("-inf"), 0))
+            if now - told < _REPEAT_AFTER:
+                return 0
             left, since = self._allowances.get(uid, (float(_BURST), now))
             left = min(float(_BURST), left + (now - since) * _REFILL)
             if left < 1:
-                return False
+                return 0
             _remember(self._allowances, uid, (left - 1, now))
-            _remember(self._told, name, now)
-            return True
+            _remember(self._told, name, (now, count + 1))
+            return count + 1
 
-    def _write(self, about: Json, name: str, kind: str, reason: str, message: str) -> None:
+    def _write(self, about: Json, name: str, kind: str, reason: str, message: str, count: int) -> None:
         namespace, now = about["metadata"].get("namespace") or "default", _now()
         event = {
             "apiVersion": "v1",
@@ -99,8 +101,8 @@ class Recorder:
         try:
             self._cluster.create(EVENTS, namespace, event)
         except Exists:
-            told = self._cluster.get(EVENTS, namespace, name)
-            again = {"count": int(told.get("count") or 1) + 1, "lastTimestamp": now}
+            # Who told it before, perhaps before a restart, is not asked: that would be one more right.
+            again = {"count": max(2, count), "lastTimestamp": now}
             self._cluster.patch(EVENTS, namespace, name, again)
 
 

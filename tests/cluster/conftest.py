@@ -1,7 +1,7 @@
 """A real API server, by ``KUBECONFIG``; without one, every test here is skipped with a line that says so.
 
-What tests make there: namespaces, storage classes and one ClusterRole, all named ``data-sync-test-…`` and
-removed again, and CRDs, which stay if they were there before.
+What tests make there: namespaces, storage classes and a ClusterRole, all named ``data-sync-test-…`` and
+removed again, and CRDs, which stay: other tests may be using them at the same time.
 """
 
 from __future__ import annotations
@@ -53,26 +53,21 @@ def admin_kubeconfig() -> str:
 def admin(admin_kubeconfig: str) -> Iterator[Cluster]:
     """A client that may do everything, of a cluster with all our definitions."""
     found = Cluster(load_configuration(admin_kubeconfig))
-    made = [body for body in (*definitions.own(), definitions.object_bucket_claims()) if _make(found, body)]
+    for body in (*definitions.own(), definitions.object_bucket_claims()):
+        _make(found, body)
     yield found
-    for body in made:
-        name = body["metadata"]["name"]
-        found.delete(DEFINITIONS, "", name, uid=found.get(DEFINITIONS, "", name)["metadata"]["uid"])
     found.close()
 
 
-def _make(cluster: Cluster, body: Json) -> bool:
+def _make(cluster: Cluster, body: Json) -> None:
     name = body["metadata"]["name"]
     try:
         cluster.create(DEFINITIONS, "", body)
-        made = True
     except Exists:
         current = cluster.get(DEFINITIONS, "", name)
         cluster.update(DEFINITIONS, {**body, "metadata": {**current["metadata"], **body["metadata"]}})
-        made = False
     wait = World(cluster, lambda _: Path(), Provisioner.__new__(Provisioner)).until
     wait(lambda: _established(cluster.get(DEFINITIONS, "", name)), f"{name} is served")
-    return made
 
 
 def _established(definition: Json) -> bool:

@@ -20,7 +20,7 @@ CLUSTER: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("apiextensions.k8s.io", "customresourcedefinitions"): frozenset({"list", "watch"}),
     ("", "namespaces"): frozenset({"get"}),
     ("", "pods"): frozenset({"list"}),
-    ("", "events"): frozenset({"get", "create", "patch"}),
+    ("", "events"): frozenset({"create", "patch"}),
 }
 # In the controller's own namespace, by a Role; get and update by the Lease's name.
 OWN_NAMESPACE: Final[dict[tuple[str, str], frozenset[str]]] = {

@@ -2,7 +2,7 @@
 
 ``with FakeCluster() as cluster`` serves on a free port; programs reach it by :meth:`FakeCluster.kubeconfig`.
 Tests act on it directly by kind (``edgedevices.management.project-flotta.io``, ``pods``): create, get, patch…
-Behaves as the real one where ``tests/cluster/test_fake_and_real.py`` says so; has no schemas and no rights
+Behaves as the real one where ``tests/scenarios/test_api.py`` says so; has no schemas and no rights
 but those that ``api.authorizer`` gives.
 """
 

@@ -54,7 +54,7 @@ class Store:
         self.changed = threading.Condition(self.lock)
         self.kinds: dict[tuple[str, str], ResourceType] = {(kind.group, kind.plural): kind for kind in BUILT_IN}
         self.version = 100
-        self.oldest = 0  # watches from before this version are Expired
+        self.oldest = self.version  # watches from before this version are Expired
         self.history: list[Change] = []
         # Called after each change, with the store locked: the cluster's own controllers.
         self.after_change: list[Callable[[], None]] = []
@@ -130,6 +130,8 @@ class Store:
         with self.lock:
             before = self._get(kind, namespace, name)
             after = patches.patched(kind, content_type, copy.deepcopy(before), patch)
+            if after["metadata"].get("uid") != before["metadata"]["uid"]:
+                raise failures.invalid(kind, name, "metadata.uid: Invalid value: field is immutable")
             return self._replace(kind, before, after, subresource, dry_run=dry_run)
 
     def delete(self, kind: ResourceType, namespace: str, name: str, options: Json | None = None) -> Json | None:
