@@ -73,7 +73,7 @@ ONE_PLACE: dict[str, tuple[str, ...]] = {
     "flask": ("webhook/server.py",),
     "gunicorn": ("webhook/serving.py",),
     "jsonpatch": ("webhook/patch.py", "demo/admission.py"),
-    "cryptography": ("webhook/certificates.py", "webhook/serving.py"),
+    "cryptography": ("webhook/certificates.py",),
     "kubernetes": ("controller/cluster.py", "controller/handlers.py"),
     "kopf": ("controller/handlers.py",),
     "inotify_simple": ("sidecar/local/watch.py",),

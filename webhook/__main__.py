@@ -11,11 +11,16 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from runtime import logs
 from webhook.commands import explain_manifests, inject_manifests
 from webhook.manifests import ManifestError
-from webhook.settings import InjectionSettings, Settings, SettingsError
+from webhook.settings import TLS_CERT, TLS_KEY, InjectionSettings, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from webhook.metrics import Metrics
+    from webhook.tls import Tls
 
 DENIED = 1
 MISCONFIGURED = 2
@@ -96,18 +101,42 @@ def _serve(_options: argparse.Namespace) -> int:
     from webhook.catalog import EmptyCatalog  # noqa: PLC0415 - likewise
     from webhook.metrics import Metrics  # noqa: PLC0415 - likewise
     from webhook.server import create_app  # noqa: PLC0415 - likewise
-    from webhook.serving import TlsError, serve  # noqa: PLC0415 - likewise
+    from webhook.serving import serve  # noqa: PLC0415 - likewise
 
     settings = Settings.from_env(os.environ)
     logs.configure(settings.log_level)
     metrics = Metrics()
     app = create_app(partial(admit, catalog=EmptyCatalog(), settings=settings.injection), metrics)
+    tls = _tls(settings, metrics)
+    if tls is None:
+        return MISCONFIGURED
+    serve(app, settings, metrics, tls)
+    return 0
+
+
+def _tls(settings: Settings, metrics: Metrics) -> Tls | None:
+    """Where certificates come from; None, and said, where that cannot work."""
+    from webhook.access import AccessError, from_environment  # noqa: PLC0415 - likewise
+    from webhook.cluster import Cluster  # noqa: PLC0415 - likewise
+    from webhook.rotation import Rotation  # noqa: PLC0415 - likewise
+    from webhook.tls import FileTls, MemoryTls, TlsError  # noqa: PLC0415 - likewise
+
     try:
-        serve(app, settings, metrics)
+        if settings.tls_cert:
+            files = FileTls(settings.tls_cert, settings.tls_key, metrics.certificate)
+            files.load()
+            return files
+        cluster = Cluster(from_environment(os.environ))
     except TlsError as error:
         print(f"webhook: {error}", file=sys.stderr)
-        return MISCONFIGURED
-    return 0
+        return None
+    except AccessError as error:
+        print(f"webhook: {TLS_CERT} and {TLS_KEY} are not set, and to make its own: {error}", file=sys.stderr)
+        return None
+    memory = MemoryTls(metrics.certificate)
+    rotation = Rotation(cluster, settings.self_certificates, memory.install)
+    memory.run, memory.ready = rotation.run, rotation.check
+    return memory
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Certificates: a small authority, and server certificates signed by it.
 
-PEM bytes in and out; where they are stored, published and rotated is the caller's. Used by the
-demo, the tests and (later) by the webhook's own certificate mode. Keys are ECDSA P-256, and the
+PEM bytes in and out; when they are made is ``authority``'s, where they are stored and published
+``rotation``'s. The demo and the tests use them too. Keys are ECDSA P-256, and the
 extensions are what strict verification (RFC 5280, Python 3.13's default) wants to see.
 """
 
@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-# A client whose clock is a little behind must not see a certificate "of the future".
-CLOCK_SKEW: Final = timedelta(minutes=5)
+# A client whose clock is behind must not see a certificate "of the future".
+CLOCK_SKEW: Final = timedelta(hours=1)
 _COMMON_NAME_LIMIT: Final = 64  # characters, by X.520
 
 
@@ -34,17 +34,18 @@ class KeyPair:
         return "KeyPair(…)"  # a key never belongs into a log or a traceback
 
 
-def make_authority(name: str, lifetime: timedelta) -> KeyPair:
-    """A new self-signed certificate authority with the common name ``name``."""
+def make_authority(name: str, lifetime: timedelta, now: datetime | None = None) -> KeyPair:
+    """A new self-signed certificate authority with the common name ``name``, made at ``now`` (default: now)."""
+    start = now or datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _common_name(name)
-    builder = _builder(subject, subject, key.public_key(), datetime.now(UTC) + lifetime)
+    builder = _builder(subject, subject, key.public_key(), start, start + lifetime)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_key_usage(ca=True), critical=True)
     return KeyPair(_pem(builder.sign(key, hashes.SHA256())), _key_pem(key))
 
 
-def issue(authority: KeyPair, names: Sequence[str], lifetime: timedelta) -> KeyPair:
+def issue(authority: KeyPair, names: Sequence[str], lifetime: timedelta, now: datetime | None = None) -> KeyPair:
     """A new server certificate for ``names`` (DNS names or IP addresses), signed by ``authority``.
 
     It never outlives the authority: a certificate whose issuer has expired verifies nowhere.
@@ -59,8 +60,9 @@ def issue(authority: KeyPair, names: Sequence[str], lifetime: timedelta) -> KeyP
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
         raise ValueError("the authority's key is no ECDSA key")  # noqa: TRY004 - wrong bytes, not a wrong type
     key = ec.generate_private_key(ec.SECP256R1())
-    end = min(datetime.now(UTC) + lifetime, issuer.not_valid_after_utc)
-    builder = _builder(_common_name(names[0]), issuer.subject, key.public_key(), end)
+    start = now or datetime.now(UTC)
+    end = min(start + lifetime, issuer.not_valid_after_utc)
+    builder = _builder(_common_name(names[0]), issuer.subject, key.public_key(), start, end)
     builder = (
         builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(ca=False), critical=True)
@@ -80,8 +82,36 @@ def not_after(certificate_pem: bytes) -> datetime:
     return x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc
 
 
+def made(certificate_pem: bytes) -> datetime:
+    """When the first certificate in ``certificate_pem`` was made by us (UTC): its start lies :data:`CLOCK_SKEW` before.
+
+    Raises:
+        ValueError: it holds no certificate.
+    """
+    return x509.load_pem_x509_certificate(certificate_pem).not_valid_before_utc + CLOCK_SKEW
+
+
+def certificates(bundle: bytes) -> list[bytes]:
+    """Each certificate in ``bundle``, PEM; none where it holds something else."""
+    try:
+        return [_pem(one) for one in x509.load_pem_x509_certificates(bundle)]
+    except ValueError:
+        return []
+
+
+def belongs(pair: KeyPair) -> bool:
+    """Whether the key is the certificate's.
+
+    Raises:
+        ValueError: one of them cannot be read.
+    """
+    key = serialization.load_pem_private_key(pair.key_pem, password=None)
+    certificate = x509.load_pem_x509_certificate(pair.certificate_pem)
+    return key.public_key() == certificate.public_key()
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, end: datetime
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, start: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -90,7 +120,7 @@ def _builder(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         # A lifetime in the past (a test's expired certificate) still needs a start before its end.
-        .not_valid_before(min(datetime.now(UTC), end) - CLOCK_SKEW)
+        .not_valid_before(min(start, end) - CLOCK_SKEW)
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )

@@ -9,10 +9,12 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from contract.names import DEFAULT_ROOT, is_dns_label
+from contract.quantity import parse_duration
 from contract.storage import Credentials
 from runtime import VERSION
 from runtime.endpoints import parse_listen
@@ -22,6 +24,12 @@ LISTEN: Final = "WEBHOOK_LISTEN"
 METRICS_LISTEN: Final = "WEBHOOK_METRICS_LISTEN"
 TLS_CERT: Final = "WEBHOOK_TLS_CERT"
 TLS_KEY: Final = "WEBHOOK_TLS_KEY"
+SELF_CONFIGURATION: Final = "WEBHOOK_SELF_CONFIGURATION"
+SELF_SERVICE: Final = "WEBHOOK_SELF_SERVICE"
+SELF_SECRET: Final = "WEBHOOK_SELF_SECRET"  # noqa: S105 - a variable's name
+SELF_NAMESPACE: Final = "WEBHOOK_SELF_NAMESPACE"
+SELF_AUTHORITY_LIFETIME: Final = "WEBHOOK_SELF_AUTHORITY_LIFETIME"
+SELF_SERVING_LIFETIME: Final = "WEBHOOK_SELF_SERVING_LIFETIME"
 SIDECAR_IMAGE: Final = "WEBHOOK_SIDECAR_IMAGE"
 CATALOG: Final = "WEBHOOK_CATALOG"
 THREADS: Final = "WEBHOOK_THREADS"
@@ -77,17 +85,36 @@ class InjectionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SelfCertificates:
+    """How the webhook makes its own certificates: for whom, kept where, told to whom."""
+
+    configuration: str = "data-sync"  # MutatingWebhookConfiguration that gets the bundle
+    service: str = "data-sync-webhook"  # by whose name the API server calls us
+    secret: str = "data-sync-webhook-ca"  # noqa: S105 - the name of what keeps the authority
+    namespace: str = "data-sync"  # of service and Secret
+    authority_lifetime: timedelta = timedelta(days=365)
+    serving_lifetime: timedelta = timedelta(hours=24)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the serving certificate is for; the API server uses the first."""
+        host = f"{self.service}.{self.namespace}.svc"
+        return (host, f"{host}.cluster.local", f"{self.service}.{self.namespace}", self.service)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that ``python -m webhook`` is started with."""
 
     injection: InjectionSettings
-    tls_cert: str  # PEM files; read again when they change
-    tls_key: str
+    tls_cert: str = ""  # PEM files, read again when they change; empty: the webhook makes its own
+    tls_key: str = ""
     listen: str = "0.0.0.0:10250"
     metrics_listen: str = "0.0.0.0:9346"
     threads: int = 8  # requests answered at once; more only helps with slow clients
     log_level: str = "INFO"
     catalog: str = "cluster"  # or none: decide from pods alone
+    self_certificates: SelfCertificates = field(default_factory=SelfCertificates)
 
     @staticmethod
     def from_env(env: Mapping[str, str]) -> Settings:
@@ -99,8 +126,7 @@ class Settings:
         reader = _Reader(env)
         settings = Settings(
             injection=_injection(reader),
-            tls_cert=reader.read(TLS_CERT, "", _needed),
-            tls_key=reader.read(TLS_KEY, "", _needed),
+            **_tls(reader),
             listen=reader.read(LISTEN, "0.0.0.0:10250", _listen),
             metrics_listen=reader.read(METRICS_LISTEN, "0.0.0.0:9346", _listen),
             threads=int(reader.read(THREADS, "8", _threads)),
@@ -161,6 +187,29 @@ def _default_storage(reader: _Reader) -> dict[str, Any]:
     return {"default_config_map": config_map, "default_secret": secret, "default_credentials": credentials}
 
 
+def _tls(reader: _Reader) -> dict[str, Any]:
+    certificate, key = (reader.read(name, "", lambda _text: None) for name in (TLS_CERT, TLS_KEY))
+    if bool(certificate) != bool(key):
+        here, missing = (TLS_CERT, TLS_KEY) if certificate else (TLS_KEY, TLS_CERT)
+        reader.fault(f"{missing}: is not set, but {here} is; name a PEM file, or leave both out")
+    defaults = SelfCertificates()
+    own = SelfCertificates(
+        configuration=reader.read(SELF_CONFIGURATION, defaults.configuration, _resource),
+        service=reader.read(SELF_SERVICE, defaults.service, _resource),
+        secret=reader.read(SELF_SECRET, defaults.secret, _resource),
+        namespace=reader.read(SELF_NAMESPACE, defaults.namespace, _namespace),
+        authority_lifetime=_lifetime(reader, SELF_AUTHORITY_LIFETIME, "8760h"),
+        serving_lifetime=_lifetime(reader, SELF_SERVING_LIFETIME, "24h"),
+    )
+    if own.serving_lifetime > own.authority_lifetime / 3:
+        reader.fault(f"{SELF_SERVING_LIFETIME}: is longer than a third of {SELF_AUTHORITY_LIFETIME}")
+    return {"tls_cert": certificate, "tls_key": key, "self_certificates": own}
+
+
+def _lifetime(reader: _Reader, name: str, default: str) -> timedelta:
+    return timedelta(seconds=parse_duration(reader.read(name, default, _duration)))
+
+
 def _catalog(text: str) -> str | None:
     if text == "none":
         return None
@@ -177,8 +226,11 @@ def _credentials(text: str) -> str | None:
     return None if text in list(Credentials) else f"{text!r} is neither 'keys' nor 'chain'"
 
 
-def _needed(text: str) -> str | None:
-    return None if text else "is not set; name a PEM file"
+def _duration(text: str) -> str | None:
+    try:
+        return None if parse_duration(text) >= 1 else f"{text!r} is shorter than 1s"
+    except ValueError as error:
+        return str(error)
 
 
 def _listen(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from webhook.catalog import EmptyCatalog
 from webhook.commands import inject_manifests
 from webhook.decision import Inject
 from webhook.manifests import load
-from webhook.settings import InjectionSettings, Settings
+from webhook.settings import InjectionSettings, SelfCertificates, Settings
 
 ROOT = Path(__file__).parent.parent.parent
 MANIFESTS = ROOT / "manifests"
@@ -100,12 +101,11 @@ def ports(component: str) -> dict[str, int]:
 
 
 def test_the_webhooks_variables_are_settings_it_starts_with() -> None:
-    settings = Settings.from_env(
-        {**variables("webhook"), "WEBHOOK_TLS_CERT": "c", "WEBHOOK_TLS_KEY": "k", "WEBHOOK_CATALOG": "none"}
-    )
+    settings = Settings.from_env({**variables("webhook"), "WEBHOOK_CATALOG": "none"})
     assert settings.listen.endswith(f":{ports('webhook')['https']}")
     assert settings.metrics_listen.endswith(f":{ports('webhook')['metrics']}")
     assert settings.injection == InjectionSettings()
+    assert replace(settings.self_certificates, namespace=OWN_NAMESPACE) == SelfCertificates()
 
 
 def test_the_controllers_variables_are_settings_it_starts_with() -> None:
@@ -119,7 +119,7 @@ def test_the_controllers_variables_are_settings_it_starts_with() -> None:
 def test_every_variable_is_one_that_the_program_reads(component: str) -> None:
     settings = {"webhook": webhook.settings, "controller": controller.settings}[component]
     read = {value for name, value in vars(settings).items() if name.isupper() and isinstance(value, str)}
-    assert {name for name in set(variables(component)) - read if not name.startswith("WEBHOOK_SELF_")} == set()
+    assert set(variables(component)) - read == set()
 
 
 def test_the_images_carry_this_version() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.webhook.processes import HOST, Webhook
 from webhook.certificates import KeyPair, issue, make_authority, not_after
-from webhook.serving import Tls, TlsError
+from webhook.tls import FileTls, TlsError
 
 AUTHORITY = make_authority("test authority", timedelta(hours=1))
 
@@ -24,12 +24,12 @@ def leaf(minutes: int) -> KeyPair:
 
 
 class Served:
-    """A :class:`Tls` on files in ``directory``, and the ends of the certificates it loaded."""
+    """A :class:`FileTls` on files in ``directory``, and the ends of the certificates it loaded."""
 
     def __init__(self, directory: Path) -> None:
         self.certificate, self.key = directory / "tls.crt", directory / "tls.key"
         self.expiries: list[datetime] = []
-        self.tls = Tls(str(self.certificate), str(self.key), self.expiries.append)
+        self.tls = FileTls(str(self.certificate), str(self.key), self.expiries.append)
 
     def write(self, pair: KeyPair) -> None:
         self.certificate.write_bytes(pair.certificate_pem)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from contract.storage import Credentials
@@ -49,8 +51,12 @@ def test_every_variable_is_read() -> None:
         pytest.param("WEBHOOK_DEFAULT_S3_SECRET", "secret", "where the bucket is", id="keys without a bucket"),
         pytest.param("WEBHOOK_DEFAULT_S3_CONFIG_MAP", "A/b", "'A/b'", id="a name that is none"),
         pytest.param("WEBHOOK_DEFAULT_S3_CREDENTIALS", "none", "'none'", id="unknown credentials"),
-        pytest.param("WEBHOOK_TLS_CERT", "", "not set", id="no certificate"),
-        pytest.param("WEBHOOK_TLS_KEY", " ", "not set", id="no key"),
+        pytest.param("WEBHOOK_TLS_CERT", "", "not set", id="a key without certificate"),
+        pytest.param("WEBHOOK_TLS_KEY", " ", "not set", id="a certificate without key"),
+        pytest.param("WEBHOOK_SELF_SECRET", "A/B", "'A/B'", id="a path for a Secret"),
+        pytest.param("WEBHOOK_SELF_AUTHORITY_LIFETIME", "a year", "'a year'", id="a word for a lifetime"),
+        pytest.param("WEBHOOK_SELF_SERVING_LIFETIME", "0s", "shorter", id="no lifetime"),
+        pytest.param("WEBHOOK_SELF_SERVING_LIFETIME", "8000h", "a third", id="a leaf that outlives its authority"),
         pytest.param("WEBHOOK_LISTEN", "10250", "listen address", id="a port for an address"),
         pytest.param("WEBHOOK_METRICS_LISTEN", "a:b", "listen address", id="a word for a port"),
         pytest.param("WEBHOOK_THREADS", "0", "1 to 256", id="no threads"),
@@ -75,9 +81,16 @@ def test_all_faults_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({"WEBHOOK_LISTEN": "x", "WEBHOOK_THREADS": "x"})
     named = [fault.partition(":")[0] for fault in caught.value.faults]
-    assert sorted(named) == [
-        "WEBHOOK_CATALOG", "WEBHOOK_LISTEN", "WEBHOOK_THREADS", "WEBHOOK_TLS_CERT", "WEBHOOK_TLS_KEY",
-    ]  # fmt: skip
+    assert sorted(named) == ["WEBHOOK_CATALOG", "WEBHOOK_LISTEN", "WEBHOOK_THREADS"]
+
+
+def test_without_files_the_webhook_makes_its_own_certificates() -> None:
+    settings = Settings.from_env(
+        {"WEBHOOK_CATALOG": "none", "WEBHOOK_SELF_SERVICE": "a", "WEBHOOK_SELF_NAMESPACE": "b"}
+    )
+    assert settings.tls_cert == ""
+    assert settings.self_certificates.names[0] == "a.b.svc"
+    assert settings.self_certificates.serving_lifetime == timedelta(hours=24)
 
 
 def test_the_commands_without_a_cluster_need_no_variable() -> None:

@@ -22,6 +22,7 @@ _MERGE_KEYS: dict[str, str | None] = {
     "env": "name",
     "volumeMounts": "mountPath",
     "conditions": "type",
+    "webhooks": "name",
     "ownerReferences": "uid",
     "finalizers": None,
 }
