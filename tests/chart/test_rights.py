@@ -1,0 +1,83 @@
+"""RBAC: what each program asks for and nothing more; no Secret is readable but the webhook's own, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.chart.matrix import EVERYTHING, MATRIX, POLICIES
+from tests.chart.rendered import Object, objects, only
+from tests.controller import rights
+
+# What the webhook's catalog watches, and its certificates; see webhook/catalog.py and webhook/rotation.py.
+WEBHOOK = {
+    ("management.project-flotta.io", "edgedevices"): {"get", "list", "watch"},
+    ("management.project-flotta.io", "edgeworkloads"): {"get", "list", "watch"},
+    ("", "namespaces"): {"get", "list", "watch"},
+    ("", "nodes"): {"get", "list", "watch"},
+    ("", "events"): {"create"},
+    ("events.k8s.io", "events"): {"create"},
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): {"get", "patch"},
+}
+
+
+def granted(role: Object) -> dict[tuple[str, str], set[str]]:
+    found: dict[tuple[str, str], set[str]] = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found.setdefault((group, resource), set()).update(rule["verbs"])
+    return found
+
+
+def named(role: Object, resource: str) -> list[tuple[list[str], list[str]]]:
+    """Verbs and names of each rule about ``resource``."""
+    return [(rule["verbs"], rule.get("resourceNames", [])) for rule in role["rules"] if resource in rule["resources"]]
+
+
+def test_the_controller_may_do_what_it_does_and_no_more() -> None:
+    found = objects()
+    cluster = granted(only(found, "ClusterRole", "data-sync-controller"))
+    assert cluster == {key: set(verbs) for key, verbs in rights.CLUSTER.items()}
+    own = granted(only(found, "Role", "data-sync-controller"))
+    assert own == {key: set(verbs) for key, verbs in rights.OWN_NAMESPACE.items()}
+
+
+def test_the_webhook_may_do_what_it_does_and_no_more() -> None:
+    assert granted(only(objects(), "ClusterRole", "data-sync-webhook")) == WEBHOOK
+
+
+def test_the_webhook_reads_its_own_secret_and_configuration_by_name() -> None:
+    found = objects()
+    assert named(only(found, "Role", "data-sync-webhook"), "secrets") == [
+        (["get", "update"], ["data-sync-webhook-ca"]),
+        (["create"], []),  # RBAC knows no name of what is not there yet; policy-webhook does
+    ]
+    role = only(found, "ClusterRole", "data-sync-webhook")
+    assert named(role, "mutatingwebhookconfigurations") == [(["get", "patch"], ["data-sync"])]
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_no_other_role_names_secrets_or_everything(name: str) -> None:
+    for role in objects(MATRIX[name]):
+        for rule in role.get("rules", []) if role["kind"] in ("ClusterRole", "Role") else []:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert "secrets" not in rule["resources"] or role["metadata"]["name"].endswith("-webhook")
+
+
+@pytest.mark.parametrize("name", ["provided", "cert-manager"])
+def test_with_certificates_from_elsewhere_it_reads_no_secret_at_all(name: str) -> None:
+    found = objects(MATRIX[name])
+    kinds = {(one["kind"], one["metadata"]["name"]) for one in found}
+    assert not {("Role", "data-sync-webhook"), ("Secret", "data-sync-webhook-ca")} & kinds
+    assert "mutatingwebhookconfigurations" not in str(only(found, "ClusterRole", "data-sync-webhook"))
+
+
+def test_programs_have_accounts_of_their_own_and_nobody_gets_a_token_unasked() -> None:
+    found = objects(EVERYTHING | POLICIES)
+    accounts = {one["metadata"]["name"] for one in found if one["kind"] == "ServiceAccount"}
+    assert {"data-sync-webhook", "data-sync-controller"} <= accounts
+    assert all(one["automountServiceAccountToken"] is False for one in found if one["kind"] == "ServiceAccount")
+    bindings: list[Any] = [one for one in found if one["kind"].endswith("RoleBinding")]
+    assert {subject["name"] for one in bindings for subject in one["subjects"]} <= accounts
