@@ -26,7 +26,9 @@ class Daemon:
     """``python -m sidecar`` with a job; ended when the block is left."""
 
     def __init__(self, job: Job, log: Path, interval: str, **env: str) -> None:
-        self._env = environment(job, DATA_SYNC_LISTEN="127.0.0.1:0", DATA_SYNC_INTERVAL=interval, **env)
+        self._env = environment(
+            job, DATA_SYNC_LISTEN="127.0.0.1:0", DATA_SYNC_INTERVAL=interval, DATA_SYNC_LOG_LEVEL="DEBUG", **env
+        )  # idle cycles are told of at DEBUG, and are counted here
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0

@@ -158,6 +158,7 @@ class PodRunner:
                 raise NotRunnable(f"container {name}: no volume is mounted at {path}")
             found[variable] = str(directory)
         if name == names.SIDECAR_CONTAINER:
+            found["DATA_SYNC_LOG_LEVEL"] = "DEBUG"  # idle cycles are shown here, too
             self._port = free_port()
             found["DATA_SYNC_LISTEN"] = f"127.0.0.1:{self._port}"
         return found

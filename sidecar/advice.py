@@ -40,6 +40,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "corrupted": Advice(
         "What arrived is not what was announced", "Nothing at first: it is fetched again. If it stays, look at proxies."
     ),
+    "delete_held": Advice(
+        "Removals are held back, since they may be a fault",
+        "Check the directory and the bucket. If they are meant, set deleteLimit in the mapping for one cycle.",
+    ),
     "error": Advice("It did not work", "Look at the sidecar's log."),
     "foreign_directory": Advice(
         "The directory belongs to another workload", "Choose another workload name, or move the old directory away."

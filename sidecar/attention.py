@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from sidecar.errors import SyncError
 from sidecar.local.scan import Notice
 from sidecar.local.watch import Hints
 from sidecar.tree import RelativePath
@@ -39,6 +40,7 @@ class Attention:
         self.skipped = 0  # counts of the last walk, carried on by the passes after it
         self.indexed = 0
         self.ingress_bytes = 0
+        self.held_back: SyncError | None = None  # why removals wait, until a walk sees it otherwise
 
     @property
     def needs_walk(self) -> bool:

@@ -25,6 +25,7 @@ from sidecar.local.directories import Root
 from sidecar.local.scan import walk
 from sidecar.local.watch import Hints
 from sidecar.metrics import Metrics
+from sidecar.mirror import Absences, Mirror
 from sidecar.patience import Patience
 from sidecar.plan import Action, RemoteFile, plan_egress, plan_egress_of, plan_ingress, plan_ingress_of
 from sidecar.progress import Tally
@@ -34,6 +35,7 @@ from sidecar.remote.order import ListingOutOfOrder, Ordering
 from sidecar.remote.store import ObjectStore
 from sidecar.sides import Sides
 from sidecar.transfer import Internal, Transfer
+from sidecar.tree import RelativePath
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +75,11 @@ class Pass:
         """Sync the mapping. ``select`` may reorder or cut short what was planned."""
         try:
             number = self._tools.index.scope(self._scope)
-            plan = self._egress if self._mapping.direction is Direction.EGRESS else self._ingress
             try:
-                self._transfer(number, select(plan(number)))
+                self._once(number, select)
             except ListingOutOfOrder:
                 self._start_over()
-                self._transfer(number, select(plan(number)))
+                self._once(number, select)
         except SyncError as error:
             self._failed(error)
         except Exception as error:
@@ -86,6 +87,16 @@ class Pass:
             self._failed(Internal("sync", self._mapping.directory, type(error).__name__))
         finally:
             self._remember()
+
+    def _once(self, number: int, select: Callable[[Iterator[Action]], Iterable[Action]]) -> None:
+        tools, egress = self._tools, self._mapping.direction is Direction.EGRESS
+        sides, absences = self._sides(), Absences(tools.filter)
+        plan = self._egress if egress else self._ingress
+        self._transfer(number, select(plan(number, sides, absences)))
+        everything = sides.seen.walked if egress else sides.seen.listed
+        if everything and self._tally.error is None:
+            mirror = Mirror(self._bench, tools.index, number, self._publisher, tools.attention, self._tally)
+            mirror.settle(absences, sides.seen)
 
     def _remember(self) -> None:
         """What the next pass builds on; after a pass that broke off it walks, since hints are lost."""
@@ -111,26 +122,28 @@ class Pass:
         self._tally.reset()
         self._tally.transferred, self._tally.moved_bytes = done, moved
 
-    def _egress(self, number: int) -> Iterator[Action]:
-        sides, now = self._sides(), self._bench.now()
+    def _egress(self, number: int, sides: Sides, absences: Absences) -> Iterator[Action]:
+        now = self._bench.now()
         reconciling = self._tools.reconciliation.due(number)
-        if not reconciling and not self._must_walk():
+        if not reconciling and not self._must_walk() and not self._something_left(number, sides):
             sides.carry_on()
             yield from plan_egress_of(sides.changed(number), now)
             return
         listing = self._listing_if_possible(sides) if reconciling else None
-        yield from plan_egress(sides.walk(), sides.rows(number), listing, now)
+        yield from plan_egress(sides.walk(), sides.rows(number), listing, now, absences)
         if reconciling and self._tally.error is None:
             self._tools.reconciliation.done(number)
 
-    def _ingress(self, number: int) -> Iterator[Action]:
-        sides, restore = self._sides(), self._mapping.restore
+    def _ingress(self, number: int, sides: Sides, absences: Absences) -> Iterator[Action]:
+        restore = self._mapping.restore
         if not self._must_walk():
             sides.carry_on()
-            rows = self._tools.index.rows(number)
-            yield from plan_ingress_of(sides.touched(), sides.look, rows, sides.listing(), restore=restore)
+            rows = sides.known(number)
+            yield from plan_ingress_of(
+                sides.touched(), sides.look, rows, sides.listing(), restore=restore, absent=absences
+            )
             return
-        yield from plan_ingress(sides.walk(), sides.rows(number), sides.listing(), restore=restore)
+        yield from plan_ingress(sides.walk(), sides.rows(number), sides.listing(), restore=restore, absent=absences)
 
     def _sides(self) -> Sides:
         tools = self._tools
@@ -149,6 +162,16 @@ class Pass:
     def _must_walk(self) -> bool:
         """Whether nothing less than the whole tree will do."""
         return self._tools.hints.everything or self._tools.attention.needs_walk
+
+    def _something_left(self, number: int, sides: Sides) -> bool:
+        """Whether the watcher tells of what may have been removed: only a walk can show what is missing."""
+        if not self._mapping.delete:
+            return False
+        hints, index = self._tools.hints, self._tools.index
+        names = map(RelativePath, hints.files)
+        return bool(hints.directories) or any(
+            sides.look(name) is None and index.get(number, name) is not None for name in names
+        )
 
     def _listing_if_possible(self, sides: Sides) -> Iterator[RemoteFile] | None:
         """The listing to reconcile with; None where the server gives none.

@@ -2,7 +2,7 @@
 
 All streams ascend by path, and so do the actions; none is held in memory. Nothing here does I/O:
 the same streams always give the same actions, and once these are carried out the next plan is
-empty. Absence never leads to a deletion. Rules are numbered as in ``docs/SYNC.md``.
+empty. Absence leads to no action; who wants to know of it is told. Rules are numbered as in ``docs/SYNC.md``.
 """
 
 from __future__ import annotations
@@ -95,11 +95,24 @@ class Download:
 Action = Upload | Compare | Download
 
 
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A file that was agreed on and is missing where it comes from; ``both``: known to be missing there, too."""
+
+    agreed: Agreed
+    both: bool
+
+
+def _unheard(_absent: Absent) -> None:
+    pass
+
+
 def plan_egress(
     local: Iterable[LocalEntry],
     agreed: Iterable[Agreed],
     remote: Iterable[RemoteFile] | None,
     now: float,
+    absent: Callable[[Absent], None] = _unheard,
 ) -> Iterator[Upload | Compare]:
     """What must go to the bucket (rules 3 to 6, 9, 11, 12).
 
@@ -107,8 +120,10 @@ def plan_egress(
     request at all. ``now`` is in seconds since the epoch, for content checks that are due.
     """
     for path, seen, known, there in _aligned(local, agreed, remote or ()):
-        if seen is None:
-            continue  # removed on the device: never propagated, and remembered in case it returns
+        if seen is None:  # removed on the device: no action, and remembered in case it returns
+            if known is not None:
+                absent(Absent(known, remote is not None and there is None))
+            continue
         action = _egress(path, seen.fingerprint, known, there, listed=remote is not None, now=now)
         if action is not None:
             yield action
@@ -120,11 +135,14 @@ def plan_ingress(
     remote: Iterable[RemoteFile],
     *,
     restore: bool = True,
+    absent: Callable[[Absent], None] = _unheard,
 ) -> Iterator[Compare | Download]:
     """What must come to the device (rules 3 to 5, 10). ``restore``: bring back what the workload deleted."""
     for path, seen, known, there in _aligned(local, agreed, remote):
-        if there is None:
-            continue  # removed from the bucket: the device keeps its file
+        if there is None:  # removed from the bucket: no action
+            if known is not None:
+                absent(Absent(known, seen is None))
+            continue
         action = _ingress(path, seen.fingerprint if seen else None, known, there, restore=restore)
         if action is not None:
             yield action
@@ -145,12 +163,15 @@ def plan_ingress_of(
     remote: Iterable[RemoteFile],
     *,
     restore: bool = True,
+    absent: Callable[[Absent], None] = _unheard,
 ) -> Iterator[Compare | Download]:
     """As :func:`plan_ingress`, where only ``touched`` files may differ from what was agreed.
 
     ``look`` is asked for a file's fingerprint when it matters; all others are taken to be as agreed.
     """
     for path, _, known, there in _aligned((), agreed, remote):
+        if there is None and known is not None:
+            absent(Absent(known, both=False))
         if there is None or (known is not None and _same_object(known, there) and not touched(path)):
             continue
         action = _ingress(path, look(path), known, there, restore=restore)

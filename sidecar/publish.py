@@ -91,6 +91,25 @@ class Publisher:
         finally:
             self._staging.discard(fetched.staged)
 
+    def remove(self, path: str, expected: Fingerprint) -> None:
+        """Take the file ``path`` away, held for two more cycles; if it is not as ``expected``, it is kept beside.
+
+        Raises:
+            NotADirectory, NoRoom, LocalFault: it stays.
+        """
+        parent, _, name = path.rpartition("/")
+        number = self._index.hold(path, 0, expected, HOLD_CYCLES)
+        try:
+            with self._root.directory(parent or ".") as directory:
+                os.rename(name, str(number), src_dir_fd=directory, dst_dir_fd=self._staging.held)
+                os.fsync(directory)
+        except FileNotFoundError:
+            self._index.release(number)
+            return
+        except OSError as error:
+            raise from_os_error("remove", path, error) from error
+        self._settle(Held(number, path, 0, expected, HOLD_CYCLES), interrupted=False)
+
     def discard(self, fetched: Fetched) -> None:
         """Give up a download that was not placed."""
         self._staging.discard(fetched.staged)

@@ -43,6 +43,7 @@ class Seen:
 
     files: int = 0  # on the device, by a walk
     objects: int = 0  # in a listing
+    rows: int = 0  # of the index
     blind: bool = False  # some directory could not be looked into
     walked: bool = False  # to the end
     listed: bool = False  # to the end
@@ -89,10 +90,16 @@ class Sides:
     def rows(self, number: int) -> Iterator[Agreed]:
         """The index during a walk: counted, and noted what must be compared later."""
         now = self._bench.now()
-        for row in self._index.rows(number):
+        for row in self.known(number):
             self._tally.indexed += 1
             if row.recheck_at > now:
                 self._attention.recheck(row.path, row.recheck_at)
+            yield row
+
+    def known(self, number: int) -> Iterator[Agreed]:
+        """The index without a walk."""
+        for row in self._index.rows(number):
+            self.seen.rows += 1
             yield row
 
     def changed(self, number: int) -> Iterator[tuple[LocalEntry, Agreed | None]]:
@@ -107,6 +114,8 @@ class Sides:
     def carry_on(self) -> None:
         """No walk in this pass: what the last one counted and named still stands."""
         attention, tally = self._attention, self._tally
+        if attention.held_back is not None and not self._ingress:
+            tally.fail(self._mapping.directory, attention.held_back)
         for notice in attention.standing(self._hints):
             tally.notice(notice.name, notice.why.value, notice.detail, pending=notice.why in _PENDING)
         tally.skipped, tally.indexed, tally.ingress_bytes = (

@@ -241,9 +241,11 @@ class Syncer:
 
 def _log_cycle(direction: Direction, cycle: int, result: Result, tallies: list[Tally], seconds: float) -> None:
     errors: list[SyncError] = [tally.error for tally in tallies if tally.error is not None]
+    removed = sum(tally.removed for tally in tallies)
     reasons = sum((tally.reasons for tally in tallies), Counter[str]())
+    idle = result is Result.OK and not removed and not any(tally.done for tally in tallies)
     log.log(
-        logging.INFO if result is Result.OK else logging.WARNING,
+        logging.DEBUG if idle else logging.INFO if result is Result.OK else logging.WARNING,
         "cycle",
         **fields(
             direction=direction.value,
@@ -251,6 +253,7 @@ def _log_cycle(direction: Direction, cycle: int, result: Result, tallies: list[T
             result=result.value,
             files=sum(tally.transferred for tally in tallies),
             bytes=sum(tally.moved_bytes for tally in tallies),
+            **({"removed": removed} if removed else {}),
             pending=sum(tally.pending_files for tally in tallies),
             seconds=round(seconds, 3),
             **({"reasons": dict(reasons)} if reasons else {}),

@@ -34,6 +34,7 @@ class Tally:
     done: int = 0
     transferred: int = 0
     moved_bytes: int = 0
+    removed: int = 0  # files or objects, by ``delete: true``
     pending_files: int = 0
     pending_bytes: int = 0
     oldest: float | None = None  # seconds since the epoch
@@ -118,7 +119,7 @@ class Tally:
     @property
     def complete(self) -> bool:
         """Listed, and every file sent or fetched, limited or quarantined: what readiness asks for."""
-        harmless = {NoRoom.reason, Quarantined.reason, "missing_source"}
+        harmless = {NoRoom.reason, Quarantined.reason, "missing_source", "delete_held"}
         return self.error is None and set(self.reasons) <= harmless
 
 

@@ -102,6 +102,20 @@ class Root:
         finally:
             os.close(fd)
 
+    def identity(self, path: str) -> str:
+        """What tells the directory ``path`` from another that has its name later: its inode, and its mount.
+
+        Raises:
+            LocalFault: it is not there, or the way is barred.
+        """
+        try:
+            with self.directory(path) as fd:
+                found, root = os.fstat(fd), os.fstat(self.fd)
+        except OSError as error:
+            raise from_os_error("look at", path, error) from error
+        # Device numbers may change with a restart of the node; within the volume its owner record speaks.
+        return f"{found.st_ino}:{0 if found.st_dev == root.st_dev else found.st_dev}"
+
     def look(self, path: str) -> Fingerprint | None:
         """The fingerprint of the regular file ``path``, None where nothing is there.
 

@@ -65,7 +65,7 @@ def test_the_sidecar_gets_what_the_pod_prescribes_and_its_directories_and_nothin
     sidecar = prepare(pod, tmp_path)[1]
     prescribed = {variable["name"] for variable in container(pod, "data-sync")["env"]}
     directories = {"DATA_SYNC_EXPORT_DIR", "DATA_SYNC_STORAGE_DIR", "DATA_SYNC_PODINFO_DIR"}
-    assert set(sidecar.env) == prescribed | directories
+    assert set(sidecar.env) == prescribed | directories | {"DATA_SYNC_LOG_LEVEL"}, "idle cycles are shown"
     assert (sidecar.env["POD_NAME"], sidecar.env["POD_NAMESPACE"], sidecar.env["NODE_NAME"]) == (
         "os-stats",
         NAMESPACE,
