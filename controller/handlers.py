@@ -70,7 +70,10 @@ class Watcher:
             self._stop.wait(next(delays))
 
     async def _operate(self) -> None:
+        # kopf would ask for the user's name, which an arbitrary UID in a container does not have.
+        identity: Any = "data-sync-controller"
         await kopf.operator(
+            identity=identity,
             registry=self._registry(),
             settings=self._settings(),
             clusterwide=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from contract.names import CLAIM_KEPT, DEVICE_FINALIZER, MANAGED_BY
 from controller.claims import manifest
 from controller.resources import CLAIMS, EDGE_DEVICES, NAMESPACES, PODS
@@ -78,8 +80,9 @@ def test_create_obc_makes_an_existing_claim_the_devices(world: World) -> None:
         world.gone()
 
 
-def test_a_deletion_waits_visibly_for_pods_that_still_sync(world: World) -> None:
+def test_a_deletion_waits_visibly_for_pods_that_still_sync(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The race of a device that is deleted while its pods start: they count from their admission on."""
+    monkeypatch.setattr("controller.devices._LOOK_AGAIN", 0.5)
     with world.controller():
         world.make_device()
         world.bound()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from controller.resources import EDGE_DEVICES
 from tests.fakes import definitions
 from tests.fakes.cluster import FakeCluster
@@ -38,7 +42,7 @@ def test_watches_that_break_and_versions_that_are_forgotten_lose_nothing(fake: F
 
 def test_claims_that_the_cluster_learns_of_later(fake: FakeCluster, world: World) -> None:
     fake.delete(*CLAIMS_DEFINITION)
-    with world.controller():
+    with world.controller(replace(world.settings(), resync_interval=1.0)):  # sooner than it would ask by itself
         world.make_device()
         world.until(lambda: world.condition("Bound") == ("False", "NoClaimResource"), "the status says so")
         fake.define(definitions.object_bucket_claims())
@@ -53,6 +57,19 @@ def test_claims_that_are_taken_away_hold_no_device(fake: FakeCluster, world: Wor
         world.remove(EDGE_DEVICES, "thing")
         world.until(lambda: world.device() is None, "the device is gone")
     fake.define(definitions.object_bucket_claims())
+
+
+def test_a_user_without_a_name_is_one_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenShift runs containers as UIDs that no passwd entry names."""
+
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    with world.controller() as controller:
+        world.until(lambda: controller.leadership.leading, "it leads")
+        world.make_device()
+        world.bound()
 
 
 def test_a_claim_bound_twice_is_one_claim(fake: FakeCluster, world: World) -> None:

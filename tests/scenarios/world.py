@@ -58,7 +58,7 @@ class World:
             storage=StorageSettings(storage_class=self.storage_class, **storage),
             metrics_listen="127.0.0.1:0",
             lease_namespace=self.home,
-            resync_interval=2.0,
+            resync_interval=3600.0,  # what happens here is heard of, not found by looking at everything
         )
 
     @contextmanager
