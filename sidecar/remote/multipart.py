@@ -19,7 +19,7 @@ from sidecar.remote.client import Ask, Client
 from sidecar.remote.documents import completion
 from sidecar.remote.etags import bare
 from sidecar.remote.failures import Garbled
-from sidecar.remote.objects import condition_headers, described, head_object
+from sidecar.remote.objects import condition_headers, described, head_object, told_etag
 from sidecar.remote.store import Condition, IfAbsent, ObjectOptions
 from sidecar.tree import ETag, ObjectKey
 
@@ -134,7 +134,8 @@ class _Upload:
         def send() -> Part:
             query = {"partNumber": str(number), "uploadId": self._id}
             reply = self._client.call(Ask(OPERATION, "PUT", self._key, query, body=body))
-            return number, reply.headers.get("etag", "")
+            told_etag(OPERATION, self._key, reply.headers)
+            return number, reply.headers["etag"]  # as it came: completing must name it so
 
         return self._attempt(OPERATION, send)
 

@@ -56,7 +56,7 @@ def put_object(
 ) -> ETag:
     """Store ``body`` in one request; returns the new ETag."""
     headers = described(metadata, options) + condition_headers(condition)
-    return bare(client.call(Ask("put", "PUT", key, headers=headers, body=body)).headers.get("etag", ""))
+    return told_etag("put", key, client.call(Ask("put", "PUT", key, headers=headers, body=body)).headers)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def get_object(client: Client, key: ObjectKey, etag: ETag) -> Iterator[Download]
     ask = Ask("get", "GET", key, headers=(("if-match", quoted(etag)),))
     with client.open(ask) as response:
         info = info_from(key, response.headers)
-        if info.etag and info.etag != etag:  # a server that heeds no conditions
+        if info.etag != etag:  # a server that heeds no conditions
             raise PreconditionFailed("get", key, "another version came than was asked for")
         yield Download(info, client.pieces(ask, response, _CHUNK))
 
@@ -98,7 +98,20 @@ def info_from(key: ObjectKey, headers: dict[str, str]) -> ObjectInfo:
     except (KeyError, ValueError) as error:
         raise Garbled("get", key, f"its headers lack or garble {error}") from error
     metadata = {name[len(META) :]: value for name, value in headers.items() if name.startswith(META)}
-    return ObjectInfo(size, bare(headers.get("etag", "")), modified, metadata)
+    return ObjectInfo(size, told_etag("get", key, headers), modified, metadata)
+
+
+def told_etag(operation: str, key: ObjectKey, headers: dict[str, str]) -> ETag:
+    """The ETag in the headers of a success.
+
+    Raises:
+        Garbled: there is none: something between us and the server answered in its place, perhaps with
+            an error, and nothing may be believed to be stored.
+    """
+    etag = bare(headers.get("etag", ""))
+    if not etag:
+        raise Garbled(operation, key, "a success without an ETag is no answer of an S3 server")
+    return etag
 
 
 def http_time(text: str) -> float:

@@ -294,6 +294,16 @@ def test_an_error_inside_a_success_is_an_error(answer: bytes, expected: type[Syn
         store.close()
 
 
+@pytest.mark.parametrize("way", [OPERATIONS["put"], lambda store: store.head(KEY)], ids=["put", "head"])
+def test_a_success_that_is_no_answer_of_an_s3_server_is_not_believed(
+    way: Callable[[S3Store], object],
+) -> None:
+    with FaultServer(lambda _: refusal(200, "InternalError", Last_Modified=formatdate(1, usegmt=True))) as server:
+        store = open_store(server)
+        assert isinstance(failure(lambda: way(store)), Refused)
+        store.close()
+
+
 def test_an_upload_whose_completion_is_an_error_inside_a_success_is_aborted() -> None:
     def react(request: Request) -> Reaction:
         if request.method == "POST" and request.target.endswith("?uploads="):
