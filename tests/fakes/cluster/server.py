@@ -177,6 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, self._list(kind, call.namespace, query)
         if call.verb == "get":
             return 200, store.get(kind, call.namespace, call.name)
+        if call.verb == _CREATE and subresource == "eviction" and kind.plural == "pods":
+            store.delete(kind, call.namespace, call.name, (body or {}).get("deleteOptions"))
+            return 201, {"kind": "Status", "apiVersion": "v1", "status": "Success"}
         if call.verb == _CREATE:
             return 201, store.create(kind, call.namespace, body, dry_run=dry_run)
         if call.verb == "update":
