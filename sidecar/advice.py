@@ -76,6 +76,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "quarantined": Advice("The name cannot exist on the other side", "Rename it; names are never repaired."),
     "refused": Advice("The server refused", "The error has the server's words; the next cycle tries again."),
     "server": Advice("The server has a fault", "Usually nothing: it is tried again. If it stays, look at the server."),
+    "settling": Advice(
+        "The file was changed a moment ago",
+        "Nothing: it goes once it was quiet for the mapping's settle time, or after five minutes.",
+    ),
     "stopping": Advice("The sidecar was stopped", "Nothing: the next sidecar on this directory goes on."),
     "throttled": Advice("The server asks to slow down", "Nothing at first. If it stays, lengthen the interval."),
     "tls": Advice(

@@ -27,12 +27,13 @@ from sidecar.local.watch import Hints
 from sidecar.metrics import Metrics
 from sidecar.mirror import Absences, Mirror
 from sidecar.patience import Patience
-from sidecar.plan import Action, RemoteFile, plan_egress, plan_egress_of, plan_ingress, plan_ingress_of
+from sidecar.plan import Action, Download, RemoteFile, plan_egress, plan_egress_of, plan_ingress, plan_ingress_of
 from sidecar.progress import Tally
 from sidecar.publish import Publisher
 from sidecar.recorder import Recorder
 from sidecar.remote.order import ListingOutOfOrder, Ordering
 from sidecar.remote.store import ObjectStore
+from sidecar.settling import Settling, StillSettling
 from sidecar.sides import Sides
 from sidecar.transfer import Internal, Transfer
 from sidecar.tree import RelativePath
@@ -51,6 +52,7 @@ class Tools:
     ordering: Ordering
     reconciliation: Reconciliation
     patience: Patience
+    settling: Settling | None  # None at the end: whatever is there goes
     named: Named
     attention: Attention
     filter: Filter
@@ -92,7 +94,7 @@ class Pass:
         tools, egress = self._tools, self._mapping.direction is Direction.EGRESS
         sides, absences = self._sides(), Absences(tools.filter)
         plan = self._egress if egress else self._ingress
-        self._transfer(number, select(plan(number, sides, absences)))
+        self._transfer(number, select(self._settled(plan(number, sides, absences))))
         everything = sides.seen.walked if egress else sides.seen.listed
         if everything and self._tally.error is None:
             mirror = Mirror(self._bench, tools.index, number, self._publisher, tools.attention, self._tally)
@@ -162,6 +164,21 @@ class Pass:
     def _must_walk(self) -> bool:
         """Whether nothing less than the whole tree will do."""
         return self._tools.hints.everything or self._tools.attention.needs_walk
+
+    def _settled(self, actions: Iterator[Action]) -> Iterator[Action]:
+        """Without the files that were not quiet for long enough; those stay pending."""
+        settling, wanted = self._tools.settling, self._mapping.settle
+        if settling is None or not wanted:
+            yield from actions
+            return
+        for action in actions:
+            path = self._bench.path(action.path)
+            if isinstance(action, Download) or settling.quiet(path, action.local, wanted, self._bench.now()):
+                yield action
+            else:
+                self._tally.plan(action)
+                self._tally.fail(path, StillSettling("send", path, f"it was changed less than {wanted:g} s ago"))
+                self._tools.attention.look_again(action.path)
 
     def _something_left(self, number: int, sides: Sides) -> bool:
         """Whether the watcher tells of what may have been removed: only a walk can show what is missing."""

@@ -37,6 +37,7 @@ from sidecar.plan import Action
 from sidecar.progress import Progress, Result, Tally
 from sidecar.publish import Publisher
 from sidecar.settings import Settings
+from sidecar.settling import Settling, StillSettling
 from sidecar.watches import Watches
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Syncer:
         self._reconciliation = Reconciliation(settings.reconcile_interval, clock)
         self._contention = Contention(clock)
         self._patience = Patience(clock)
+        self._settling = Settling(clock)
         self._named = Named()
         self._watches = Watches(settings.export_dir, settings.rescan_interval, clock)
         self._filters = Filters()
@@ -163,6 +165,7 @@ class Syncer:
             ordering=self._link.ordering,
             reconciliation=self._reconciliation,
             patience=self._patience,
+            settling=None if self._flushing else self._settling,
             named=self._named,
             attention=attention,
             filter=filter_,
@@ -244,8 +247,9 @@ def _log_cycle(direction: Direction, cycle: int, result: Result, tallies: list[T
     removed = sum(tally.removed for tally in tallies)
     reasons = sum((tally.reasons for tally in tallies), Counter[str]())
     idle = result is Result.OK and not removed and not any(tally.done for tally in tallies)
+    calm = set(reasons) <= {StillSettling.reason} and not errors
     log.log(
-        logging.DEBUG if idle else logging.INFO if result is Result.OK else logging.WARNING,
+        logging.DEBUG if idle else logging.INFO if calm else logging.WARNING,
         "cycle",
         **fields(
             direction=direction.value,
