@@ -22,6 +22,7 @@ from runtime.endpoints import Endpoints
 from runtime.logs import configure, fields
 from runtime.shutdown import Shutdown
 from runtime.tls import TlsFiles
+from sidecar.budget import RequestBudget
 from sidecar.engine import MISCONFIGURED, Engine
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Opened, OpenStore
@@ -57,7 +58,8 @@ def _sync(settings: Settings, *, once: bool) -> int:
     shutdown.install()
     progress = Progress()
     metrics = Metrics(progress)
-    engine = Engine(settings, progress, metrics, shutdown, _store_opener(shutdown, metrics))
+    budget = RequestBudget(settings.request_budget, settings.state_dir)
+    engine = Engine(settings, progress, metrics, shutdown, _store_opener(shutdown, metrics, budget), budget=budget)
     if once:
         return engine.once()
     about = about_this(settings, time.time())
@@ -93,14 +95,18 @@ def _listen(endpoints: Endpoints, listen: str) -> bool:
     return True
 
 
-def _store_opener(shutdown: Shutdown, metrics: Metrics) -> OpenStore:
+def _store_opener(shutdown: Shutdown, metrics: Metrics, budget: RequestBudget) -> OpenStore:
     # Imported here: `init` and `--help` need no S3 library, and a device starts many of them.
     from sidecar.remote.retry import Retry, RetryingStore, RetryPolicy  # noqa: PLC0415
     from sidecar.remote.s3 import S3Store  # noqa: PLC0415
 
+    def on_request(operation: str, code: str) -> None:
+        metrics.on_request(operation, code)
+        budget.count(operation, code)
+
     def open_store(storage: Storage, credentials: Credentials) -> Opened:
-        retry = Retry(RetryPolicy(), shutdown.wait, random.random, time.monotonic)
-        bucket = S3Store(storage, credentials, attempt=retry.call, on_request=metrics.on_request)
+        retry = Retry(RetryPolicy(), shutdown.wait, random.random, time.monotonic, budget.allow)
+        bucket = S3Store(storage, credentials, attempt=retry.call, on_request=on_request)
         return Opened(RetryingStore(bucket, retry), bucket.close)
 
     return open_store
@@ -136,6 +142,7 @@ def _log_settings(settings: Settings) -> None:
             min_free_bytes=settings.floor.bytes,
             min_free_share=settings.floor.share,
             bandwidth=settings.bandwidth,
+            request_budget=settings.request_budget,
             grace_period=settings.grace_period,
         ),
     )

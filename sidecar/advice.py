@@ -75,6 +75,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "not_utf8": Advice("The file's name is no UTF-8", "Rename the file: an object's name must be text."),
     "quarantined": Advice("The name cannot exist on the other side", "Rename it; names are never repaired."),
     "refused": Advice("The server refused", "The error has the server's words; the next cycle tries again."),
+    "request_budget": Advice(
+        "The requests of this day are spent",
+        "Nothing: it goes on at midnight UTC. Or raise DATA_SYNC_REQUEST_BUDGET, or lengthen the interval.",
+    ),
     "server": Advice("The server has a fault", "Usually nothing: it is tried again. If it stays, look at the server."),
     "settling": Advice(
         "The file was changed a moment ago",

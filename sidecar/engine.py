@@ -20,6 +20,7 @@ from runtime.endpoints import Check
 from runtime.logs import fields
 from runtime.shutdown import Shutdown
 from sidecar import standby
+from sidecar.budget import RequestBudget
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Link, OpenStore
 from sidecar.metrics import Metrics
@@ -51,7 +52,9 @@ class Engine:
         open_store: OpenStore,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        budget: RequestBudget | None = None,
     ) -> None:
+        self._budget = progress.requests = budget or RequestBudget()
         self._settings = settings
         self._progress = progress
         self._metrics = metrics
@@ -139,6 +142,7 @@ class Engine:
             self._alive,
             self._clock,
             self._now,
+            self._budget,
         )
 
     def _believe_holder(self) -> None:

@@ -18,6 +18,7 @@ from contract.paths import contains
 from runtime.logs import fields
 from sidecar.attention import Attention, Named, Reconciliation
 from sidecar.bench import Bench
+from sidecar.budget import BudgetSpent, RequestBudget, cost
 from sidecar.errors import AccessDenied, SyncError
 from sidecar.filtering import Filter
 from sidecar.index import Index, Scope
@@ -52,6 +53,7 @@ class Tools:
     ordering: Ordering
     reconciliation: Reconciliation
     patience: Patience
+    budget: RequestBudget
     settling: Settling | None  # None at the end: whatever is there goes
     named: Named
     attention: Attention
@@ -94,7 +96,7 @@ class Pass:
         tools, egress = self._tools, self._mapping.direction is Direction.EGRESS
         sides, absences = self._sides(), Absences(tools.filter)
         plan = self._egress if egress else self._ingress
-        self._transfer(number, select(self._settled(plan(number, sides, absences))))
+        self._transfer(number, self._affordable(select(self._settled(plan(number, sides, absences)))))
         everything = sides.seen.walked if egress else sides.seen.listed
         if everything and self._tally.error is None:
             mirror = Mirror(self._bench, tools.index, number, self._publisher, tools.attention, self._tally)
@@ -179,6 +181,18 @@ class Pass:
                 self._tally.plan(action)
                 self._tally.fail(path, StillSettling("send", path, f"it was changed less than {wanted:g} s ago"))
                 self._tools.attention.look_again(action.path)
+
+    def _affordable(self, actions: Iterable[Action]) -> Iterator[Action]:
+        """Without what today's requests do not suffice for; that stays pending until tomorrow."""
+        for action in actions:
+            left = self._tools.budget.left()
+            if left is None or cost(action) <= left:
+                yield action
+                continue
+            path = self._bench.path(action.path)
+            self._tally.plan(action)
+            self._tally.fail(path, BudgetSpent("sync", path, f"{left} requests are left of this day"))
+            self._tools.attention.look_again(action.path)
 
     def _something_left(self, number: int, sides: Sides) -> bool:
         """Whether the watcher tells of what may have been removed: only a walk can show what is missing."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from contract.conditions import Because
 from contract.mapping import Direction, Mapping
+from sidecar.budget import RequestBudget
 from sidecar.status import conditions, mapping_status
 from sidecar.tally import LISTED, MappingProgress, Result, Tally
 
@@ -40,6 +41,7 @@ class Progress:
         self.floor_bytes: int | None = None
         self.clock_skew: float | None = None  # seconds that our clock is ahead of the server's
         self.watcher_degraded: bool | None = None
+        self.requests: RequestBudget | None = None
         self.holder: dict[str, Any] | None = None  # what the holder of the lock last said
 
     def wait(self, because: Because, sentence: str) -> None:
@@ -101,6 +103,8 @@ class Progress:
             "floor_bytes": self.floor_bytes,
             "watcher_degraded": self.watcher_degraded,
             "clock_skew_seconds": self.clock_skew,
+            "requests_today": self.requests.today if self.requests else None,
+            "request_budget": self.requests.limit if self.requests else None,
             "conditions": said,
             "mappings": entries,
         }

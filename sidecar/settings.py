@@ -54,6 +54,7 @@ class Settings:
     ingress_max_bytes: int | None = None
     floor: Floor = field(default_factory=Floor)
     bandwidth: int | None = None  # bytes per second, both directions together
+    request_budget: int | None = None  # requests to the bucket in one UTC day
     grace_period: float = 25.0
     log_level: str = "INFO"
     namespace: str = ""
@@ -102,6 +103,7 @@ class Settings:
             ingress_max_bytes=read("DATA_SYNC_INGRESS_MAX_BYTES", None, parse_bytes),
             floor=read("DATA_SYNC_MIN_FREE", Floor(), Floor.parse),
             bandwidth=read("DATA_SYNC_BANDWIDTH", None, _bandwidth),
+            request_budget=read("DATA_SYNC_REQUEST_BUDGET", None, _request_budget),
             grace_period=read("DATA_SYNC_GRACE_PERIOD", 25.0, parse_duration),
             log_level=read("DATA_SYNC_LOG_LEVEL", "INFO", _level),
             namespace=env.get("POD_NAMESPACE", ""),
@@ -295,6 +297,12 @@ def _bandwidth(text: str) -> int:
     if value < 1024:
         raise ValueError(f"{text!r} is less than 1Ki a second")
     return value
+
+
+def _request_budget(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 12 or not int(text):
+        raise ValueError(f"{text[:40]!r} is no number of requests a day, such as 20000")
+    return int(text)
 
 
 def _level(text: str) -> str:

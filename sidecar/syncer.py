@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import chain, islice
 from typing import Final
 
 from contract.mapping import Direction, Mapping
@@ -21,6 +20,7 @@ from runtime.logs import fields
 from runtime.shutdown import Shutdown
 from sidecar.attention import Attention, Named, Reconciliation
 from sidecar.bench import Bench, Contention, Stopping
+from sidecar.budget import RequestBudget
 from sidecar.database import IndexBroken
 from sidecar.errors import SyncError
 from sidecar.filtering import Filter, Filters
@@ -34,6 +34,7 @@ from sidecar.metrics import Metrics
 from sidecar.ownership import OwnerRecord
 from sidecar.patience import Patience
 from sidecar.plan import Action
+from sidecar.precedence import in_windows, small_and_oldest_first
 from sidecar.progress import Progress, Result, Tally
 from sidecar.publish import Publisher
 from sidecar.settings import Settings
@@ -65,7 +66,9 @@ class Syncer:
         alive: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        budget: RequestBudget | None = None,
     ) -> None:
+        self._budget = budget or RequestBudget()
         self._settings = settings
         self._record = record
         self._link = link
@@ -94,6 +97,7 @@ class Syncer:
 
     def close(self) -> None:
         """Stop the workers and close the index."""
+        self._budget.end_cycle(closing=True)
         self._watches.close()
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._index.close()
@@ -105,6 +109,7 @@ class Syncer:
             SyncError: the exported directory itself cannot be used.
         """
         chosen = list(mappings)
+        self._budget.begin_cycle()
         self._watches.keep(chosen)
         self._filters.keep(chosen)
         self._attention = {mapping: kept for mapping, kept in self._attention.items() if mapping in chosen}
@@ -122,6 +127,7 @@ class Syncer:
             if ingress:
                 publisher.age()
         self._attended = self._link.storage
+        self._budget.end_cycle()
         self._progress.watcher_degraded = self._watches.degraded
         return tallies
 
@@ -165,6 +171,7 @@ class Syncer:
             ordering=self._link.ordering,
             reconciliation=self._reconciliation,
             patience=self._patience,
+            budget=self._budget,
             settling=None if self._flushing else self._settling,
             named=self._named,
             attention=attention,
@@ -220,9 +227,10 @@ class Syncer:
 
     def _select(self, actions: Iterator[Action]) -> Iterable[Action]:
         if self._flushing:
-            head = sorted(islice(actions, SORTED_FLUSH), key=lambda action: (action.size, action.since))
-            return chain(head, actions)
-        return self._until_stop(actions)
+            return small_and_oldest_first(actions, SORTED_FLUSH)
+        if self._budget.limit is not None:
+            return self._until_stop(small_and_oldest_first(actions, SORTED_FLUSH))
+        return self._until_stop(in_windows(actions, time.monotonic))
 
     def _until_stop(self, actions: Iterator[Action]) -> Iterator[Action]:
         for action in actions:

@@ -41,12 +41,16 @@ class RetryPolicy:
     failures_in_row: int = 20
 
 
+def _allow(_operation: str) -> None:
+    pass
+
+
 class Retry:
     """Repeats requests by ``policy``. Thread-safe; one for all that talk to one server.
 
     ``sleep`` waits so many seconds and returns True where it was interrupted because we are to
     stop (:meth:`runtime.shutdown.Shutdown.wait`); ``random`` gives numbers from 0 up to 1, ``clock``
-    monotonic seconds.
+    monotonic seconds. ``allow`` is asked with the operation before each request, and may refuse by raising.
     """
 
     def __init__(
@@ -55,7 +59,9 @@ class Retry:
         sleep: Callable[[float], bool],
         random: Callable[[], float],
         clock: Callable[[], float],
+        allow: Callable[[str], None] = _allow,
     ) -> None:
+        self._allow = allow
         self._policy = policy
         self._sleep = sleep
         self._random = random
@@ -83,6 +89,7 @@ class Retry:
         start = self._clock()
         attempt = 1
         while True:
+            self._allow(operation)
             try:
                 result = request()
             except Transient as error:

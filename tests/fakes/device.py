@@ -17,6 +17,7 @@ from contract.names import OWN_DIR
 from contract.spec import SyncSpec
 from contract.storage import Credentials, Storage
 from runtime.shutdown import Shutdown
+from sidecar.budget import RequestBudget
 from sidecar.engine import Engine
 from sidecar.limits import Floor
 from sidecar.link import Opened
@@ -45,6 +46,7 @@ class Device:
         egress: list[dict[str, Any]] | None = None,
         ingress: list[dict[str, Any]] | None = None,
         store: FakeStore | None = None,
+        requests_a_day: int | None = None,
         floor: Floor = Floor(0, 0.0),  # noqa: B008 - frozen
         **settings: Any,
     ) -> None:
@@ -58,6 +60,7 @@ class Device:
         self.store = store or FakeStore(clock=lambda: self.now)
         self.now = 1_800_000_000.0
         self.opened: list[Storage] = []
+        self._requests_a_day = requests_a_day
         self._settings = Settings(
             spec=SyncSpec(
                 egress=parse_mappings(Direction.EGRESS, egress),
@@ -81,6 +84,8 @@ class Device:
         self.shutdown = Shutdown(grace=10.0)
         self.progress = Progress(lambda: self.now)
         self.metrics = Metrics(self.progress, lambda: self.now)
+        self.budget = RequestBudget(self._requests_a_day, str(self.export / OWN_DIR), lambda: self.now)
+        self.store.on_request = self.budget.count
         self.engine = Engine(
             self._settings,
             self.progress,
@@ -89,6 +94,7 @@ class Device:
             self._open,
             clock=lambda: self.monotonic,
             now=lambda: self.now,
+            budget=self.budget,
         )
 
     def restart(self) -> None:
@@ -181,5 +187,7 @@ class Device:
 
     def _open(self, storage: Storage, _credentials: Credentials) -> Opened:
         self.opened.append(storage)
-        retry = Retry(RetryPolicy(), lambda _seconds: False, random.Random(1).random, lambda: self.monotonic)
+        retry = Retry(
+            RetryPolicy(), lambda _seconds: False, random.Random(1).random, lambda: self.monotonic, self.budget.allow
+        )
         return Opened(RetryingStore(self.store, retry), lambda: None)

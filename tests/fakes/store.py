@@ -39,6 +39,7 @@ class FakeStore:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.before: Callable[[str, str], None] = _nothing
+        self.on_request: Callable[[str, str], None] = _nothing  # operation and code, as from the real one
         self.requests: list[tuple[str, str]] = []
         self.objects: dict[ObjectKey, Stored] = {}
         self.unfinished = 0  # uploads begun, and neither completed nor aborted
@@ -165,4 +166,5 @@ class FakeStore:
     def _request(self, operation: str, key: str) -> None:
         with self._lock:
             self.requests.append((operation, key))
+        self.on_request(operation, "200")
         self.before(operation, key)
