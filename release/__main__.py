@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from release import helm, manifests, overlays, tools, values_table
+from release import dashboard, helm, manifests, overlays, tools, values_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def made(program: helm.Helm) -> dict[Path, str]:
     """Every file of this checkout that is made from the chart, with its text."""
     readme = helm.CHART / "README.md"
     table = values_table.replace(readme.read_text(), (helm.CHART / "values.yaml").read_text())
-    return manifests.render(program) | overlays.render(program) | {readme: table}
+    return dashboard.render() | manifests.render(program) | overlays.render(program) | {readme: table}
 
 
 def _tools() -> int:

@@ -85,8 +85,9 @@ class SidecarProcess:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a GET."""
         assert self._port is not None
+        host = self.env["DATA_SYNC_LISTEN"].rpartition(":")[0]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{host}:{self._port}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

@@ -1,0 +1,340 @@
+"""The Grafana dashboard of the chart, from the list below: fleet, device, workload, webhook and controller.
+
+A panel is a line: what it is called, what it tells, in which unit, and its queries. Positions, types
+and JSON are Grafana's own library's, which so checks the schema too. The tests run every query.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import common, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import dashboard as grafana
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import common as words
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import prometheus as queries
+from grafana_foundation_sdk.models import units
+
+FILE: Final = Path(__file__).resolve().parents[1] / "charts" / "data-sync" / "dashboards" / "data-sync.json"
+SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+CHOSEN: Final = 'namespace=~"$namespace",device=~"$device",workload=~"$workload"'
+_RATE: Final = "[$__rate_interval]"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """``queries``: legend → PromQL, where ``$S`` stands for the chosen sidecars. Thresholds: (yellow, red)."""
+
+    title: str
+    text: str
+    unit: str
+    queries: dict[str, str]
+    kind: str = "series"  # series, stat or table
+    width: int = 8
+    thresholds: tuple[float, float] | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+ROWS: Final[dict[str, list[Panel]]] = {
+    "Fleet": [
+        Panel(
+            "Sidecars", "Pods that sync at this moment.", units.Short, {"": "sum(data_sync_lock_held{$S})"}, "stat", 4
+        ),
+        Panel(
+            "Pods with files waiting",
+            "Pods of which some file is on one side only.",
+            units.Short,
+            {"": "count(sum by (namespace, pod) (data_sync_pending_files{$S}) > 0) or vector(0)"},
+            "stat",
+            4,
+        ),
+        Panel(
+            "Oldest unsent file",
+            "For how long some file is on a device alone. Yellow from half an hour, red from six hours.",
+            units.Seconds,
+            {"": 'max(data_sync_oldest_pending_age_seconds{$S,direction="egress"}) or vector(0)'},
+            "stat",
+            4,
+            (1800, 21600),
+        ),
+        Panel(
+            "On devices alone",
+            "Bytes that would be lost with their devices.",
+            units.BytesIEC,
+            {"": 'sum(data_sync_pending_bytes{$S,direction="egress"}) or vector(0)'},
+            "stat",
+            4,
+        ),
+        Panel(
+            "Keys refused",
+            "Pods whose bucket refused their keys in the last ten minutes.",
+            units.Short,
+            {
+                "": "count(sum by (namespace, pod) "
+                '(increase(data_sync_file_errors_total{$S,reason="access_denied"}[10m])) > 0) or vector(0)'
+            },
+            "stat",
+            4,
+            (1, 1),
+        ),
+        Panel(
+            "Downloads held back",
+            "Pods whose downloads wait for room.",
+            units.Short,
+            {"": "sum(data_sync_ingress_limited{$S}) or vector(0)"},
+            "stat",
+            4,
+            (1, 1),
+        ),
+        Panel(
+            "Throughput",
+            "Bodies sent and fetched, of all chosen pods.",
+            units.BytesPerSecondIEC,
+            {"{{direction}}": f"sum by (direction) (rate(data_sync_bytes_transferred_total{{$S}}{_RATE}))"},
+        ),
+        Panel(
+            "Cycles by result",
+            "partial: some files could not go; failed: nothing could.",
+            units.OpsPerSecond,
+            {"{{direction}} {{result}}": f"sum by (direction, result) (rate(data_sync_cycles_total{{$S}}{_RATE}))"},
+        ),
+        Panel(
+            "Errors by reason",
+            "The five most frequent reasons for which files were not synced.",
+            units.Short,
+            {"{{reason}}": f"topk(5, sum by (reason) (rate(data_sync_file_errors_total{{$S}}{_RATE})))"},
+        ),
+    ],
+    "Device": [
+        Panel(
+            "Devices",
+            "What waits on each device and how much room it has.",
+            units.Short,
+            {
+                "files waiting": "sum by (device) (data_sync_pending_files{$S})",
+                "bytes waiting": "sum by (device) (data_sync_pending_bytes{$S})",
+                "oldest": "max by (device) (data_sync_oldest_pending_age_seconds{$S})",
+                "free": "min by (device) (data_sync_free_bytes{$S})",
+            },
+            "table",
+            24,
+            options={"bytes waiting": units.BytesIEC, "oldest": units.Seconds, "free": units.BytesIEC},
+        ),
+        Panel(
+            "Oldest waiting file",
+            "For how long the oldest file of each device waits; a line that climbs is a device without a link.",
+            units.Seconds,
+            {"{{device}}": "max by (device) (data_sync_oldest_pending_age_seconds{$S})"},
+            width=12,
+        ),
+        Panel(
+            "Free on the device",
+            "Where /export lies. Downloads stop at the floor, by default the larger of 256 MiB and 15 %.",
+            units.BytesIEC,
+            {"{{device}}": "min by (device) (data_sync_free_bytes{$S})"},
+            width=12,
+        ),
+    ],
+    "Workload": [
+        Panel(
+            "Files waiting",
+            "Failing, unreadable and quarantined ones included.",
+            units.Short,
+            {"{{pod}} {{direction}}": "sum by (namespace, pod, direction) (data_sync_pending_files{$S})"},
+        ),
+        Panel(
+            "Bytes waiting",
+            "Of the files waiting.",
+            units.BytesIEC,
+            {"{{pod}} {{direction}}": "sum by (namespace, pod, direction) (data_sync_pending_bytes{$S})"},
+        ),
+        Panel(
+            "Since the last complete sync",
+            "Stays below one interval while all is well.",
+            units.Seconds,
+            {"{{pod}} {{direction}}": "time() - data_sync_last_success_timestamp_seconds{$S}"},
+        ),
+        Panel(
+            "Throughput by pod",
+            "Bodies sent and fetched.",
+            units.BytesPerSecondIEC,
+            {
+                "{{pod}} {{direction}}": "sum by (namespace, pod, direction) "
+                f"(rate(data_sync_bytes_transferred_total{{$S}}{_RATE}))"
+            },
+        ),
+        Panel(
+            "Length of a cycle",
+            "Half of the cycles, and 95 of 100, take less.",
+            units.Seconds,
+            {
+                f"{{{{direction}}}} p{share}": f"histogram_quantile(0.{share}, sum by (direction, le) "
+                f"(rate(data_sync_cycle_duration_seconds_bucket{{$S}}{_RATE})))"
+                for share in ("50", "95")
+            },
+        ),
+        Panel(
+            "Requests to the bucket",
+            "By operation and HTTP status; this is what providers charge for.",
+            units.RequestsPerSecond,
+            {"{{operation}} {{code}}": f"sum by (operation, code) (rate(data_sync_s3_requests_total{{$S}}{_RATE}))"},
+        ),
+        Panel(
+            "Files known",
+            "Files that are the same on both sides.",
+            units.Short,
+            {"{{pod}} {{direction}}": "sum by (namespace, pod, direction) (data_sync_indexed_files{$S})"},
+        ),
+        Panel(
+            "Names that can never go",
+            "The page of the pod lists them.",
+            units.Short,
+            {"{{pod}} {{direction}}": "sum by (namespace, pod, direction) (data_sync_quarantined_files{$S})"},
+        ),
+        Panel(
+            "Walking instead of watching",
+            "1: some directory cannot be watched and is walked in every cycle.",
+            units.Short,
+            {"{{pod}}": "max by (namespace, pod) (data_sync_watcher_degraded{$S})"},
+        ),
+    ],
+    "Webhook and controller": [
+        Panel(
+            "Admissions",
+            "Reviews answered, by result.",
+            units.RequestsPerSecond,
+            {"{{result}}": f"sum by (result) (rate(data_sync_admission_reviews_total{_RATE}))"},
+        ),
+        Panel(
+            "Time to admit",
+            "Half of the reviews, and 99 of 100, are answered within.",
+            units.Seconds,
+            {
+                f"p{share}": f"histogram_quantile(0.{share}, sum by (le) "
+                f"(rate(data_sync_admission_duration_seconds_bucket{_RATE})))"
+                for share in ("50", "99")
+            },
+        ),
+        Panel(
+            "Skipped and refused",
+            "Pods that asked for data-sync and did not get it, by reason, in the last hour.",
+            units.Short,
+            {
+                "{{result}} {{reason}}": "topk(5, sum by (result, reason) (increase(data_sync_admission_reviews_total"
+                '{result=~"skipped|denied|error",reason!~"not_requested|disabled|other_kind|other_operation"}[1h])))'
+            },
+        ),
+        Panel(
+            "Certificate ends in",
+            "Of each webhook. Red below six hours.",
+            units.Seconds,
+            {"{{pod}}": "data_sync_certificate_expiry_timestamp_seconds - time()"},
+        ),
+        Panel(
+            "Bucket claims",
+            "Of devices, by phase.",
+            units.Short,
+            {"{{phase}}": "sum by (phase) (data_sync_claims)"},
+        ),
+        Panel(
+            "Reconciles",
+            "Objects that the controller looked at, by kind and result.",
+            units.OpsPerSecond,
+            {"{{kind}} {{result}}": f"sum by (kind, result) (rate(data_sync_reconciles_total{_RATE})) or vector(0)"},
+        ),
+    ],
+}
+
+
+def render() -> dict[Path, str]:
+    """The dashboard's file and its text."""
+    return {FILE: json.dumps(dashboard(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"}
+
+
+def dashboard() -> models.Dashboard:
+    """All rows of :data:`ROWS`, with what is chosen at the top."""
+    made = (
+        grafana.Dashboard("Data Sync")
+        .uid("flotta-data-sync")
+        .description("What Flotta Data Sync moves between devices and buckets, and what waits.")
+        .tags(["data-sync"])
+        .refresh("30s")
+        .time("now-6h", "now")
+        .timezone("browser")
+        .readonly()
+        .with_variable(grafana.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+    )
+    for name in ("namespace", "device", "workload"):
+        made.with_variable(_variable(name))
+    for title, panels in ROWS.items():
+        made.with_row(grafana.Row(title))
+        for panel in panels:
+            made.with_panel(_panel(panel))
+    return made.build()
+
+
+def expressions(panel: Panel) -> dict[str, str]:
+    """The panel's queries as Grafana gets them."""
+    return {legend: query.replace("$S", CHOSEN) for legend, query in panel.queries.items()}
+
+
+def _variable(name: str) -> grafana.QueryVariable:
+    return (
+        grafana.QueryVariable(name)
+        .label(name.capitalize())
+        .datasource(SOURCE)
+        .query(f"label_values(data_sync_lock_held, {name})")
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .all_value(".*")  # also what carries no such label
+        .current(models.VariableOption(selected=True, text="All", value="$__all"))
+    )
+
+
+def _panel(panel: Panel) -> Any:
+    kinds: dict[str, Any] = {"series": timeseries.Panel, "stat": stat.Panel, "table": table.Panel}
+    made = kinds[panel.kind]()
+    made.title(panel.title).description(panel.text).unit(panel.unit).datasource(SOURCE).min(0).span(panel.width)
+    made.height(4 if panel.kind == "stat" else 8)
+    for number, (legend, query) in enumerate(expressions(panel).items()):
+        made.with_target(_target(panel, chr(ord("A") + number), legend, query))
+    made.thresholds(_thresholds(panel.thresholds))
+    if panel.kind == "series":
+        made.line_width(2).fill_opacity(8).show_points(words.VisibilityMode.NEVER)
+        made.legend(common.VizLegendOptions().show_legend(True).placement(words.LegendPlacement.BOTTOM).calcs(["last"]))
+        made.tooltip(common.VizTooltipOptions().mode(words.TooltipDisplayMode.MULTI))
+    if panel.kind == "table":
+        _as_table(made, panel)
+    return made
+
+
+def _target(panel: Panel, letter: str, legend: str, query: str) -> Any:
+    target: Any = prometheus.Dataquery().expr(query).ref_id(letter).datasource(SOURCE)
+    if panel.kind == "table":
+        return target.format(queries.PromQueryFormat.TABLE).instant()
+    if panel.kind == "stat":
+        return target.instant()
+    return target.legend_format(legend)
+
+
+def _as_table(made: Any, panel: Panel) -> None:
+    """One row a device: the queries side by side under their legends, each in its unit."""
+    columns = {f"Value #{chr(ord('A') + number)}": legend for number, legend in enumerate(panel.queries)}
+    made.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
+    organize = {"excludeByName": {"Time": True}, "renameByName": columns}
+    made.with_transformation(models.DataTransformerConfig(id_val="organize", options=organize))
+    for column, unit in panel.options.items():
+        made.override_by_name(column, [models.DynamicConfigValue(id_val="unit", value=unit)])
+
+
+def _thresholds(limits: tuple[float, float] | None) -> grafana.ThresholdsConfig:
+    steps = [models.Threshold(value=None, color="green")]
+    if limits is not None:
+        steps += [models.Threshold(value=limits[0], color="yellow"), models.Threshold(value=limits[1], color="red")]
+    return grafana.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
