@@ -93,6 +93,7 @@ def metrics() -> set[str]:
     webhook = webhook_metrics.Metrics()
     webhook.answered("injected", "none", 0)
     webhook.certificate(datetime.now(UTC))
+    webhook.catalog(lambda: 0.0)
     controller = controller_metrics.Metrics()
     controller.reconciled("EdgeDevice", "ok")
     return described(_sidecar_registry()) | described(webhook.registry) | described(controller.registry)

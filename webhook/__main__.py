@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 from runtime import logs
 from webhook.commands import explain_manifests, inject_manifests
 from webhook.manifests import ManifestError
-from webhook.settings import TLS_CERT, TLS_KEY, InjectionSettings, Settings, SettingsError
+from webhook.settings import CATALOG, TLS_CERT, TLS_KEY, InjectionSettings, Settings, SettingsError
 
 if TYPE_CHECKING:
+    from webhook.catalog import EmptyCatalog
+    from webhook.cluster_catalog import ClusterCatalog
     from webhook.metrics import Metrics
     from webhook.tls import Tls
 
@@ -98,7 +100,6 @@ def _read(path: str) -> str:
 
 def _serve(_options: argparse.Namespace) -> int:
     from webhook.admit import admit  # noqa: PLC0415 - the other commands need no server
-    from webhook.catalog import EmptyCatalog  # noqa: PLC0415 - likewise
     from webhook.metrics import Metrics  # noqa: PLC0415 - likewise
     from webhook.server import create_app  # noqa: PLC0415 - likewise
     from webhook.serving import serve  # noqa: PLC0415 - likewise
@@ -106,12 +107,31 @@ def _serve(_options: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     logs.configure(settings.log_level)
     metrics = Metrics()
-    app = create_app(partial(admit, catalog=EmptyCatalog(), settings=settings.injection), metrics)
     tls = _tls(settings, metrics)
-    if tls is None:
+    catalog = _catalog(settings, metrics)
+    if tls is None or catalog is None:
         return MISCONFIGURED
-    serve(app, settings, metrics, tls)
+    app = create_app(partial(admit, catalog=catalog, settings=settings.injection), metrics, catalog.check)
+    serve(app, settings, metrics, tls, [catalog])
     return 0
+
+
+def _catalog(settings: Settings, metrics: Metrics) -> ClusterCatalog | EmptyCatalog | None:
+    """What the webhook knows of the cluster; None, and said, where that cannot work."""
+    from webhook.access import AccessError, from_environment  # noqa: PLC0415 - likewise
+    from webhook.catalog import EmptyCatalog  # noqa: PLC0415 - likewise
+    from webhook.cluster import Cluster  # noqa: PLC0415 - likewise
+    from webhook.cluster_catalog import ClusterCatalog  # noqa: PLC0415 - likewise
+
+    if settings.catalog == "none":
+        return EmptyCatalog()
+    try:
+        catalog = ClusterCatalog(Cluster(from_environment(os.environ)))
+    except AccessError as error:
+        print(f"webhook: {CATALOG}=cluster (the default): {error}; or set it to 'none'", file=sys.stderr)
+        return None
+    metrics.catalog(catalog.age)
+    return catalog
 
 
 def _tls(settings: Settings, metrics: Metrics) -> Tls | None:

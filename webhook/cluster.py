@@ -164,10 +164,9 @@ class Cluster:
             "timeoutSeconds": str(seconds),
         }
         # Bookmarks come every minute, but not from every server: only the agreed end is relied on.
-        connection, response = self._open(
-            "GET", resource.path(), query=query, accept=_accept(resource), timeout=seconds + _WATCH_MARGIN
+        return Watch(
+            self._open("GET", resource.path(), query=query, accept=_accept(resource), timeout=seconds + _WATCH_MARGIN)
         )
-        return Watch(connection, response)
 
     def _call(
         self,
@@ -179,11 +178,11 @@ class Cluster:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Json:
-        connection, response = self._open(
+        answer = self._open(
             method, path, body, query=query or {}, content_type=content_type, accept=accept, timeout=self._timeout
         )
-        with closing(connection):
-            return _object(_read(response))
+        with closing(answer.connection), closing(answer.response):
+            return _object(_read(answer.response))
 
     def _open(
         self,
@@ -195,7 +194,7 @@ class Cluster:
         timeout: float,
         content_type: str = "application/json",
         accept: str,
-    ) -> tuple[HTTPConnection, HTTPResponse]:
+    ) -> _Answer:
         target = self._access.prefix + path + ("?" + urlencode(query) if query else "")
         try:
             headers = {"Accept": accept, "User-Agent": f"data-sync-webhook/{VERSION}"}
@@ -204,22 +203,29 @@ class Cluster:
             if body is not None:
                 headers["Content-Type"] = content_type
             connection = self._access.connect(self._timeout)
-            response = _exchange(connection, method, target, body, headers, timeout)
+            answer = _exchange(connection, method, target, body, headers, timeout)
         except (OSError, HTTPException) as error:
             raise Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
-        if response.status >= 300:
-            with closing(connection):
-                raise _failure(f"{method} {path}", response)
-        return connection, response
+        if answer.response.status >= 300:
+            with closing(connection), closing(answer.response):
+                raise _failure(f"{method} {path}", answer.response)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer that has begun. ``socket`` is kept apart: the connection forgets one that the server will close."""
+
+    connection: HTTPConnection
+    response: HTTPResponse
+    socket: socket.socket
 
 
 class Watch:
     """The events of one watch, to be iterated once; :meth:`close` ends it, from any thread."""
 
-    def __init__(self, connection: HTTPConnection, response: HTTPResponse) -> None:
-        self._connection = connection
-        self._response = response
-        self._socket = connection.sock
+    def __init__(self, answer: _Answer) -> None:
+        self._answer = answer
 
     def __iter__(self) -> Iterator[Event]:
         """Events until the server ends the watch.
@@ -228,8 +234,8 @@ class Watch:
             Gone: the version is compacted.
             Unavailable: the connection broke.
         """
-        with closing(self._connection):
-            while line := _line(self._response):
+        with closing(self._answer.connection), closing(self._answer.response):
+            while line := _line(self._answer.response):
                 event = _object(line)
                 subject = event.get("object")
                 if not isinstance(subject, dict):
@@ -240,21 +246,21 @@ class Watch:
 
     def close(self) -> None:
         """End the watch; whoever iterates it gets :class:`Unavailable` or the end."""
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._answer.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _exchange(
     connection: HTTPConnection, method: str, target: str, body: Any, headers: Mapping[str, str], timeout: float
-) -> HTTPResponse:
+) -> _Answer:
     try:
         connection.connect()
-        _keep_alive(connection.sock)
+        sock = connection.sock
+        _keep_alive(sock)
         connection.request(method, target, None if body is None else json.dumps(body), dict(headers))
         response = connection.getresponse()
-        connection.sock.settimeout(timeout)
-        return response
+        sock.settimeout(timeout)
+        return _Answer(connection, response, sock)
     except BaseException:
         connection.close()
         raise

@@ -68,9 +68,10 @@ def workload_facts(raw: Json) -> WorkloadFacts:
 def node_facts(raw: Json) -> NodeFacts:
     """Of a Node."""
     info = _dict(_dict(raw.get("status")).get("nodeInfo"))
-    schedulable = _dict(raw.get("spec")).get("unschedulable") is not True
+    said = info.get("kubeletVersion") or ""
+    takes_pods = _dict(raw.get("spec")).get("unschedulable") is not True and said  # else no kubelet has come yet
     windows = info.get("operatingSystem") == "windows"  # where no sidecar ever goes
-    return NodeFacts(name_of(raw)[1], version(info.get("kubeletVersion")), schedulable and not windows)
+    return NodeFacts(name_of(raw)[1], version(said), bool(takes_pods) and not windows)
 
 
 def version(text: object) -> tuple[int, int] | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from runtime import VERSION
 from webhook.reasons import Reason
@@ -22,12 +25,13 @@ _SKIPPED: Final = (
     Reason.RESTART_POLICY,
     Reason.WINDOWS,
 )
-_NEVER_DENIED: Final = {Reason.INJECTED, Reason.INTERNAL, *_SKIPPED[:5]}
+_NEVER_DENIED: Final = {Reason.INJECTED, Reason.INTERNAL, Reason.NOT_READY, *_SKIPPED[:5]}
 _MALFORMED: Final = ("content_type", "malformed", "too_large")
 # Every way a review can end, so that the first of a kind is an increase and not a new series.
 OUTCOMES: Final = (
     ("injected", Reason.INJECTED.value),
     ("error", Reason.INTERNAL.value),
+    ("error", Reason.NOT_READY.value),
     *(("skipped", reason.value) for reason in _SKIPPED),
     *(("denied", reason.value) for reason in Reason if reason not in _NEVER_DENIED),
     *(("malformed", word) for word in _MALFORMED),
@@ -35,7 +39,7 @@ OUTCOMES: Final = (
 
 
 class Metrics:
-    """All metrics of one process; ``catalog_age_seconds`` comes with the catalog that has an age."""
+    """All metrics of one process."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the contract's names and no others
@@ -64,6 +68,10 @@ class Metrics:
         self._reviews.labels(result, reason).inc()
         self._duration.observe(seconds)
 
+    def catalog(self, age: Callable[[], float | None]) -> None:
+        """Show how old the catalog is whenever somebody looks; absent while ``age`` is None."""
+        self.registry.register(_Age(age))
+
     def certificate(self, expires: datetime) -> None:
         """Tell when the certificate in use ends. Absent until first told."""
         if self._expiry is None:
@@ -73,3 +81,19 @@ class Metrics:
                 registry=self.registry,
             )
         self._expiry.set(expires.timestamp())
+
+
+class _Age(Collector):
+    """A gauge that is absent until it is known; a false 0 would say that all is well."""
+
+    def __init__(self, age: Callable[[], float | None]) -> None:
+        self._age = age
+
+    def collect(self) -> Iterator[Metric]:
+        age = self._age()
+        if age is not None:
+            yield GaugeMetricFamily(
+                "data_sync_catalog_age_seconds",
+                "Seconds since devices, workloads, namespaces and nodes were known to be as in the cluster.",
+                value=age,
+            )

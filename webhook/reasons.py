@@ -39,6 +39,7 @@ class Reason(StrEnum):
     POD_NAME_TAKEN = "pod_name_taken"
     GATE_NEEDS_NATIVE = "gate_needs_native"
 
+    NOT_READY = "not_ready"
     INTERNAL = "internal"
 
     @property
@@ -74,5 +75,6 @@ SENTENCES: Final = {
     Reason.POD_SECURITY: "the namespace's Pod Security level forbids what data-sync would need",
     Reason.POD_NAME_TAKEN: "export-scope: pod needs POD_NAME to be the pod's name in every container",
     Reason.GATE_NEEDS_NATIVE: "wait-for-ingress needs a native sidecar: a classic one starts after the app",
+    Reason.NOT_READY: "data-sync does not yet know the cluster",
     Reason.INTERNAL: "data-sync made a mistake of its own; the pod was admitted unchanged, see the webhook's log",
 }

@@ -15,6 +15,7 @@ from typing import Final
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from runtime.endpoints import Check
 from runtime.logs import fields
 from webhook.metrics import Metrics
 from webhook.reasons import Reason
@@ -29,8 +30,12 @@ _CHUNK: Final = 64 * 1024  # bytes
 _JSON: Final = "application/json"
 
 
-def create_app(handler: Handler, metrics: Metrics) -> Flask:
-    """The application that answers admission reviews with ``handler``."""
+def create_app(handler: Handler, metrics: Metrics, ready: Callable[[], Check] = lambda: Check(True, "ready")) -> Flask:
+    """The application that answers admission reviews with ``handler``.
+
+    Until ``ready`` says so, every review is a 503, which the webhook's failurePolicy decides about: what is
+    not yet known must not come to deny a pod, or to let its files go elsewhere.
+    """
     app = Flask("webhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
 
@@ -47,6 +52,10 @@ def create_app(handler: Handler, metrics: Metrics) -> Flask:
         review = decode(body)
         if isinstance(review, Malformed):
             return _refused(HTTPStatus.BAD_REQUEST, review.reason, "malformed", started)
+        waiting = ready()
+        if not waiting.ok:
+            metrics.answered("error", Reason.NOT_READY, time.perf_counter() - started)
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, f"{Reason.NOT_READY.sentence}: {waiting.reason}")
         answer = _answer(handler, review)
         metrics.answered(answer.result, answer.reason, time.perf_counter() - started)
         _log(review, answer)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 from wsgiref.types import WSGIApplication
 
 from gunicorn.app.base import BaseApplication
@@ -29,17 +30,34 @@ _KEEP_ALIVE: Final = 75  # seconds; the API server keeps its connections open
 _HEARTBEAT_DIR: Final = "/dev/shm"  # noqa: S108 - gunicorn's own advice: a heartbeat must not wait on a disk
 
 
-def serve(app: WSGIApplication, settings: Settings, metrics: Metrics, tls: Tls) -> None:
+class Companion(Protocol):
+    """What runs beside the server, in its process, and keeps it from being ready until it is."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        ...
+
+    def check(self) -> Check:
+        """Whether requests can be answered, and if not, what is awaited."""
+        ...
+
+
+def serve(
+    app: WSGIApplication, settings: Settings, metrics: Metrics, tls: Tls, companions: Sequence[Companion] = ()
+) -> None:
     """Serve until SIGTERM or SIGINT; does not return (gunicorn ends the process)."""
-    _Application(app, settings, metrics, tls).run()
+    _Application(app, settings, metrics, tls, companions).run()
 
 
 class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    def __init__(self, app: WSGIApplication, settings: Settings, metrics: Metrics, tls: Tls) -> None:
+    def __init__(
+        self, app: WSGIApplication, settings: Settings, metrics: Metrics, tls: Tls, companions: Sequence[Companion]
+    ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
         self._tls = tls
+        self._companions = (tls, *companions)
         super().__init__()
 
     def load_config(self) -> None:
@@ -69,14 +87,19 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
 
     def _start(self) -> None:
         # In the worker: threads do not survive the fork, and the counters are the worker's.
-        self._tls.start()
+        for companion in self._companions:
+            companion.start()
         self._start_endpoints()
+
+    def _ready(self) -> Check:
+        checks = (companion.check() for companion in self._companions)
+        return next((check for check in checks if not check.ok), Check(True, "ready"))
 
     def _start_endpoints(self) -> None:
         endpoints = Endpoints(
             self._settings.metrics_listen,
             livez=lambda: Check(True, "alive"),
-            readyz=self._tls.check,
+            readyz=self._ready,
             registry=self._metrics.registry,
         )
         try:

@@ -211,11 +211,7 @@ def _lifetime(reader: _Reader, name: str, default: str) -> timedelta:
 
 
 def _catalog(text: str) -> str | None:
-    if text == "none":
-        return None
-    if text == "cluster":
-        return "'cluster' (the default) is not available in this version; set it to 'none' to decide from pods alone"
-    return f"{text!r} is neither 'cluster' nor 'none'"
+    return None if text in ("cluster", "none") else f"{text!r} is neither 'cluster' nor 'none'"
 
 
 def _resource(text: str) -> str | None:

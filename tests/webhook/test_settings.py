@@ -45,7 +45,6 @@ def test_every_variable_is_read() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        pytest.param("WEBHOOK_CATALOG", "", "'none'", id="the default catalog, which is to come"),
         pytest.param("WEBHOOK_CATALOG", "maybe", "'maybe'", id="an unknown catalog"),
         pytest.param("WEBHOOK_DEFAULT_S3_CONFIG_MAP", "config", "SECRET", id="a bucket without keys"),
         pytest.param("WEBHOOK_DEFAULT_S3_SECRET", "secret", "where the bucket is", id="keys without a bucket"),
@@ -79,7 +78,7 @@ def test_a_fault_names_its_variable(name: str, value: str, said: str) -> None:
 
 def test_all_faults_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
-        Settings.from_env({"WEBHOOK_LISTEN": "x", "WEBHOOK_THREADS": "x"})
+        Settings.from_env({"WEBHOOK_CATALOG": "x", "WEBHOOK_LISTEN": "x", "WEBHOOK_THREADS": "x"})
     named = [fault.partition(":")[0] for fault in caught.value.faults]
     assert sorted(named) == ["WEBHOOK_CATALOG", "WEBHOOK_LISTEN", "WEBHOOK_THREADS"]
 
