@@ -123,12 +123,21 @@ class Engine:
         held = self._lock.acquire()
         self._progress.lock_held = held
         self._progress.standby = not held
+        if self._syncer is not None and not (held and self._syncer.stands_on(record)):
+            self._let_go(self._syncer)
         if not held:
             self._believe_holder()
         elif self._syncer is None:
             self._believe_holder()
             self._syncer = self._hold(record)
         return held
+
+    def _let_go(self, syncer: Syncer) -> None:
+        """The volume was swapped, or someone tidied our own directory away: what was known of it is void."""
+        log.warning("the directory is not the one it was; looking afresh", **fields(path=self._settings.export_dir))
+        self._syncer = None
+        self._progress.last_complete = None
+        syncer.close()
 
     def _hold(self, record: OwnerRecord) -> Syncer:
         log.info("this sidecar syncs the directory", **fields(directory=self._settings.export_dir))

@@ -25,6 +25,7 @@ from contract.mapping import Mapping
 from runtime.logs import fields
 from sidecar.database import IndexBroken, IndexUnusable, connect, open_or_start_afresh, set_aside, translated
 from sidecar.errors import NoRoom, SyncError
+from sidecar.ownership import identity
 from sidecar.tree import Agreed, ETag, Fingerprint, RelativePath
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,12 @@ class Index:
         self._rows: dict[tuple[int, str], Agreed] = {}
         self._unwritable = False
         self._writer = open_or_start_afresh(path)
+        self._identity = identity(path)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file that is open here is still the one that has the name: volumes go and come, people tidy."""
+        return identity(self.path) == self._identity
 
     def close(self) -> None:
         """Write what is pending and close. Safe to call twice."""
@@ -96,6 +103,7 @@ class Index:
         self._rows.clear()
         set_aside(self.path, error)
         self._writer = open_or_start_afresh(self.path)
+        self._identity = identity(self.path)
 
     def scope(self, scope: Scope) -> int:
         """The number under which rows of ``scope`` are kept; the same in every run."""

@@ -59,11 +59,15 @@ class Lock:
     def acquire(self) -> bool:
         """Try to take it, without waiting; true when this process holds it afterwards.
 
+        A lock on a file that lost its name keeps nobody out: it is given up, and the one in its place tried.
+
         Raises:
             LocalFault: the lock file cannot be opened.
         """
         if self._fd is not None:
-            return True
+            if identity(self._path) == identity(self._fd):
+                return True
+            self.release()
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
@@ -84,6 +88,15 @@ class Lock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def identity(file: str | int) -> tuple[int, int] | None:
+    """Which file has this path or descriptor: device and inode; None where there is none."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def open_state(state_dir: str, owner: Owner | None) -> OwnerRecord:

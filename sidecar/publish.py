@@ -222,7 +222,7 @@ class Publisher:
     def _keep_beside(self, held: Held, name: str) -> None:
         parent, _, base = held.path.rpartition("/")
         with self._root.directory(parent or ".", create=True) as directory:
-            for copy in _conflict_names(base, self._stamp()):
+            for copy in conflict_names(base, self._stamp(), COMPONENT_LIMIT):
                 try:
                     rename_new(self._staging.held, name, directory, copy)
                 except FileExistsError:
@@ -250,11 +250,12 @@ def _unchanged(now: Fingerprint, expected: Fingerprint | None) -> bool:
     return (now.size, now.mtime_ns, now.inode) == (expected.size, expected.mtime_ns, expected.inode)
 
 
-def _conflict_names(base: str, stamp: str) -> list[str]:
+def conflict_names(base: str, stamp: str, limit: int) -> list[str]:
+    """Names for a copy of ``base``, in the order in which to try them, each of at most ``limit`` bytes."""
     names = []
     for number in range(1, 100):
         suffix = f".conflict-{stamp}" + (f"-{number}" if number > 1 else "")
-        room = COMPONENT_LIMIT - len(suffix)
+        room = max(0, limit - len(suffix))
         names.append(base.encode()[:room].decode("utf-8", "ignore") + suffix)
     return names
 

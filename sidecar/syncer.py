@@ -95,6 +95,10 @@ class Syncer:
         with Root(settings.export_dir) as root, closing(Staging(root)) as staging:
             Publisher(root, staging, self._index, self._stamp).recover()
 
+    def stands_on(self, record: OwnerRecord) -> bool:
+        """Whether this is still the directory, and the index, that it was made for."""
+        return record == self._record and self._index.in_place
+
     def close(self) -> None:
         """Stop the workers and close the index."""
         self._budget.end_cycle(closing=True)
@@ -117,6 +121,8 @@ class Syncer:
         with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
             publisher = Publisher(root, staging, self._index, self._stamp)
             ingress = [mapping for mapping in chosen if mapping.direction is Direction.INGRESS]
+            if ingress:
+                publisher.age()  # before anything is replaced: what is replaced now is kept until the cycle after next
             if ingress and self._space.has_ceiling:
                 self._space.set_used(ingress_size(root, ingress))
             tallies = []
@@ -124,8 +130,6 @@ class Syncer:
                 some = [mapping for mapping in chosen if mapping.direction is direction]
                 if some:
                     tallies += self._direction(direction, some, root, staging, publisher)
-            if ingress:
-                publisher.age()
         self._attended = self._link.storage
         self._budget.end_cycle()
         self._progress.watcher_degraded = self._watches.degraded

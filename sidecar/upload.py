@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from contract.paths import COMPONENT_LIMIT
 from sidecar.bench import Bench, Done
 from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Refused
 from sidecar.local import files
 from sidecar.plan import Upload
-from sidecar.remote.keys import key_for
+from sidecar.publish import conflict_names
+from sidecar.remote.keys import KEY_LIMIT, key_for
 from sidecar.remote.store import (
     META_MTIME,
     META_SHA256,
@@ -125,7 +127,7 @@ def _put(
         if there is not None and _holds(there, sent):
             return there.etag, None
         if there is not None and there.metadata.get(META_WRITER) != bench.writer:
-            _set_aside(bench, sent.key)
+            _set_aside(bench, sent.key, there.etag)
         try:
             return send(IfMatch(there.etag) if there else IfAbsent()), sent.size
         except (PreconditionFailed, NotFound):
@@ -142,11 +144,22 @@ def _expectation(action: Upload) -> Condition | None:
     return IfMatch(action.agreed.etag) if action.agreed else IfAbsent()
 
 
-def _set_aside(bench: Bench, key: ObjectKey) -> None:
+def _set_aside(bench: Bench, key: ObjectKey, etag: ETag) -> None:
     """Keep a version that someone else wrote: our upload must not destroy the only copy (promise 11)."""
     if not bench.contention.may_set_aside(key):
         raise Contended("put", key, "another writer changed it more than once within an hour")
-    bench.store.copy(key, ObjectKey(f"{key}.conflict-{bench.stamp()}"))
+    parent, slash, name = key.rpartition("/")
+    room = min(COMPONENT_LIMIT, KEY_LIMIT - len(f"{parent}{slash}".encode()))
+    for copy in conflict_names(name, bench.stamp(), room):
+        target = ObjectKey(f"{parent}{slash}{copy}")
+        if (taken := bench.store.head(target)) is None:
+            # The version that was looked at and no later one: else two writers, each setting the other's
+            # aside in the same second, could write over the only copy of a third one's.
+            bench.store.copy(key, target, etag)
+            return
+        if taken.etag == etag:
+            return  # set aside before, by a run that was killed
+    raise Contended("put", key, "there is no name left to set it aside")
 
 
 def _holds(there: ObjectInfo, sent: _Sent) -> bool:

@@ -70,9 +70,11 @@ def get_object(client: Client, key: ObjectKey, etag: ETag) -> Iterator[Download]
         yield Download(info, client.pieces(ask, response, _CHUNK))
 
 
-def copy_object(client: Client, source: ObjectKey, target: ObjectKey) -> None:
-    """Copy inside the bucket, metadata included."""
-    headers = (("x-amz-copy-source", client.place_of(source)), ("x-amz-metadata-directive", "COPY"))
+def copy_object(client: Client, source: ObjectKey, target: ObjectKey, etag: ETag | None) -> None:
+    """Copy inside the bucket, metadata included; only the version ``etag``, where one is given."""
+    headers: tuple[Header, ...] = (("x-amz-copy-source", client.place_of(source)), ("x-amz-metadata-directive", "COPY"))
+    if etag is not None:
+        headers += (("x-amz-copy-source-if-match", quoted(etag)),)
     client.document(Ask("copy", "PUT", target, headers=headers, slow=True))
 
 

@@ -199,9 +199,9 @@ class RetryingStore:
         """Opening is tried again, reading is not."""
         return self._get(key, etag)
 
-    def copy(self, source: ObjectKey, target: ObjectKey) -> None:
+    def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
         """Tried again."""
-        self._retry.call("copy", lambda: self._store.copy(source, target))
+        self._retry.call("copy", lambda: self._store.copy(source, target, etag))
 
     def delete(self, key: ObjectKey, etag: ETag) -> None:
         """Tried again."""

@@ -106,9 +106,9 @@ class S3Store:
         """See :meth:`ObjectStore.get`. One request, read front to back; a body that breaks off is Transient."""
         return get_object(self._client, key, etag)
 
-    def copy(self, source: ObjectKey, target: ObjectKey) -> None:
+    def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
         """See :meth:`ObjectStore.copy`. Objects over 5 GiB are refused by the server."""
-        copy_object(self._client, source, target)
+        copy_object(self._client, source, target, etag)
 
     def delete(self, key: ObjectKey, etag: ETag) -> None:
         """See :meth:`ObjectStore.delete`."""

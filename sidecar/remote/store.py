@@ -153,8 +153,14 @@ class ObjectStore(Protocol):
             PreconditionFailed: the object is another version by now.
         """
 
-    def copy(self, source: ObjectKey, target: ObjectKey) -> None:
-        """Copy an object inside the bucket, metadata included, without moving its bytes through here."""
+    def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
+        """Copy an object inside the bucket, metadata included, without moving its bytes through here.
+
+        Raises:
+            NotFound: there is no such object (any more).
+            PreconditionFailed: it is another version than ``etag`` by now; nothing was written. Not every server
+                heeds the condition on a copy.
+        """
 
     def delete(self, key: ObjectKey, etag: ETag) -> None:
         """Remove the version ``etag`` of ``key``; no error where it is gone already.

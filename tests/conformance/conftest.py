@@ -70,6 +70,12 @@ def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     yield from _open(request, request.param)
 
 
+@pytest.fixture(params=("fake", "seaweedfs-http"))
+def careful_store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
+    """An empty store of each kind that heeds a condition on the source of a copy, which moto does not."""
+    yield from _open(request, request.param)
+
+
 @pytest.fixture(params=("fake", "moto"))
 def any_key_store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     """An empty store of each kind that takes every key."""

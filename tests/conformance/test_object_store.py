@@ -240,6 +240,17 @@ def test_a_copy_has_body_and_metadata_and_leaves_the_source(store: ObjectStore, 
     assert read(store, f"from/{name}", etag) == b"body"
 
 
+def test_a_copy_is_of_the_version_that_was_asked_for(careful_store: ObjectStore) -> None:
+    store = careful_store
+    first = put(store, "from", b"first")
+    second = put(store, "from", b"second")
+    with pytest.raises(PreconditionFailed):
+        store.copy(ObjectKey("from"), ObjectKey("to"), first)
+    assert store.head(ObjectKey("to")) is None
+    store.copy(ObjectKey("from"), ObjectKey("to"), second)
+    assert store.head(ObjectKey("to")) is not None
+
+
 def test_copying_what_is_not_there_is_not_found(store: ObjectStore) -> None:
     with pytest.raises(NotFound):
         store.copy(ObjectKey("nothing"), ObjectKey("to"))

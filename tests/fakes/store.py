@@ -97,13 +97,15 @@ class FakeStore:
         """Read one version."""
         return self._get(key, etag)
 
-    def copy(self, source: ObjectKey, target: ObjectKey) -> None:
+    def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
         """Copy body and metadata."""
         self._request("copy", target)
         with self._lock:
             if source not in self.objects:
                 raise NotFound("copy", source)
             stored = self.objects[source]
+            if etag is not None and stored.info.etag != etag:
+                raise PreconditionFailed("copy", source)
             self._store(target, stored.body, stored.info.metadata, None, stored.options)
 
     def delete(self, key: ObjectKey, etag: ETag) -> None:

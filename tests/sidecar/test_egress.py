@@ -337,6 +337,24 @@ def test_a_foreign_write_since_we_last_looked_is_found_by_the_condition(device: 
     assert sorted(device.objects().values()) == ["2", "theirs"]
 
 
+def test_a_copy_set_aside_never_replaces_another(device: Device) -> None:
+    for life in ("1", "2"):  # what is remembered of contended keys ends with the process, the second does not
+        device.put("statistics/a", f"theirs {life}")
+        device.write("stats/a", f"ours {life}")
+        device.egress()
+        device.restart()
+    assert sorted(device.objects().values()) == ["ours 2", "theirs 1", "theirs 2"]
+
+
+def test_a_long_key_is_set_aside_under_a_name_that_fits(device: Device) -> None:
+    name = "d/" * 100 + "n" * 250
+    device.put(f"statistics/{name}", "theirs")
+    device.write(f"stats/{name}", "ours")
+    device.egress()
+    assert sorted(device.objects().values()) == ["ours", "theirs"]
+    assert max(len(part) for key in device.objects() for part in key.split("/")) <= 255
+
+
 def test_two_writers_on_one_key_are_contended_not_a_flood_of_copies(device: Device) -> None:
     device.write("stats/a", "1")
     device.egress()

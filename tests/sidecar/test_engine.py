@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,46 @@ def test_a_broken_index_is_set_aside_while_running(device: Device) -> None:
     assert device.objects() == {"statistics/a": "1"}
     assert device.egress().complete
     assert (device.export / ".data-sync/index.broken").exists()
+
+
+def _tidied(device: Device) -> None:
+    shutil.rmtree(device.export / ".data-sync")
+
+
+def _without_index(device: Device) -> None:
+    for file in (device.export / ".data-sync").glob("index*"):
+        file.unlink()
+
+
+def _swapped(device: Device) -> None:
+    shutil.copytree(device.export, device.export.parent / "copy", ignore=shutil.ignore_patterns(".data-sync"))
+    device.export.rename(device.export.parent / "away")
+    (device.export.parent / "copy").rename(device.export)
+
+
+@pytest.mark.parametrize("happen", [_tidied, _without_index, _swapped])
+def test_a_directory_that_lost_what_is_ours_is_looked_at_afresh_and_still_locked(
+    device: Device, tmp_path: Path, happen: Callable[[Device], None]
+) -> None:
+    device.cycle()
+    happen(device)
+    device.write("stats/c", "3")
+    for _ in range(3):
+        device.pass_time(20)
+        device.cycle()
+    assert device.objects() == {"statistics/a": "1", "statistics/c": "3"}
+    assert device.egress().complete
+    with Device(tmp_path, egress=STATS, store=device.store) as second:
+        assert not second.engine._take_over(), "the lock that was taken again keeps others out"
+
+
+def test_a_lock_that_another_took_meanwhile_is_given_up(device: Device, tmp_path: Path) -> None:
+    device.egress()
+    (device.export / ".data-sync/lock").unlink()
+    with Device(tmp_path, egress=STATS, store=device.store) as second:
+        assert second.engine._take_over()
+        assert not device.engine._take_over()
+    assert device.engine._take_over()
 
 
 def test_a_vanished_export_directory_is_said_and_picked_up_again(device: Device, tmp_path: Path) -> None:

@@ -157,9 +157,10 @@ def test_a_late_write_through_an_open_descriptor_is_kept(device: Device) -> None
         device.put("remote/data/a", "2")
         device.ingress()
         writer.write(" and more")
+        device.ingress()
+        writer.write(" and still more")
     device.ingress()
-    device.ingress()
-    assert sorted(device.files().values()) == ["1 and more", "2"]
+    assert sorted(device.files().values()) == ["1 and more and still more", "2"]
     assert os.listdir(device.export / ".data-sync/staging/held") == []
 
 
