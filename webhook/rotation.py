@@ -97,7 +97,7 @@ class Rotation:
             self._hinder(f"webhook configuration {self._settings.configuration} has no webhook that leads to us")
             return False
         try:
-            self._state = self._authorities(_bundle(hooks[0]))
+            self._state = self._authorities(configuration, _bundle(hooks[0]))
             self._publish(configuration, hooks, self._state)
         except Conflict:
             return False  # another replica was faster: what it wrote is what we want
@@ -116,13 +116,13 @@ class Rotation:
         service = (hook.get("clientConfig") or {}).get("service") or {}
         return (service.get("namespace"), service.get("name")) == (self._settings.namespace, self._settings.service)
 
-    def _authorities(self, published: bytes) -> Authorities:
+    def _authorities(self, configuration: dict[str, Any], published: bytes) -> Authorities:
         """What is in the Secret, moved on where that is due."""
         secret = self._secret()
         found = self._read(secret)
         wanted = advance(found, published, self._now(), self._terms)
         if wanted != found:
-            self._write(secret, wanted)
+            self._write(configuration, secret, wanted)
             log.info("authority moved on", **fields(**_told(wanted)))
         return wanted
 
@@ -139,10 +139,11 @@ class Rotation:
             log.error("the authority cannot be read and is made anew", **fields(error=str(error)))
             return None
 
-    def _write(self, secret: dict[str, Any] | None, wanted: Authorities) -> None:
+    def _write(self, configuration: dict[str, Any], secret: dict[str, Any] | None, wanted: Authorities) -> None:
         name, namespace = self._settings.secret, self._settings.namespace
         if secret is None:
-            body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name}}
+            metadata = {"name": name, "ownerReferences": [_owner(configuration)]}
+            body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata}
             self._cluster.create(SECRETS, {**body, "data": wanted.to_data()}, namespace)
         else:
             self._cluster.replace(SECRETS, name, {**secret, "data": wanted.to_data()}, namespace)
@@ -177,6 +178,8 @@ class Rotation:
         start, end = made(self._leaf.pair.certificate_pem), not_after(self._leaf.pair.certificate_pem)
         if not start - CLOCK_SKEW <= now < end:
             return True  # ended, or the clock was set back: nothing is worse than this
+        if self._leaf.signer not in state.bundle():
+            return True  # nobody trusts it any more: the configuration was made anew
         stale = now >= start + (end - start) / 2 or self._leaf.signer != state.current.certificate_pem
         return stale and state.may_sign(now, self._terms)
 
@@ -191,6 +194,13 @@ def _bundle(hook: dict[str, Any]) -> bytes:
         return base64.b64decode((hook.get("clientConfig") or {}).get("caBundle") or "", validate=True)
     except ValueError:
         return b""
+
+
+def _owner(configuration: dict[str, Any]) -> dict[str, str]:
+    """A Secret that we made goes with the configuration: Helm removes only what it made itself."""
+    metadata = configuration["metadata"]
+    kind, version = "MutatingWebhookConfiguration", "admissionregistration.k8s.io/v1"
+    return {"apiVersion": version, "kind": kind, "name": metadata["name"], "uid": metadata["uid"]}
 
 
 def _told(state: Authorities) -> dict[str, object]:
