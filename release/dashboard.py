@@ -129,14 +129,18 @@ ROWS: Final[dict[str, list[Panel]]] = {
             "For how long the oldest file of each device waits; a line that climbs is a device without a link.",
             units.Seconds,
             {"{{device}}": "max by (device) (data_sync_oldest_pending_age_seconds{$S})"},
-            width=12,
         ),
         Panel(
             "Free on the device",
             "Where /export lies. Downloads stop at the floor, by default the larger of 256 MiB and 15 %.",
             units.BytesIEC,
             {"{{device}}": "min by (device) (data_sync_free_bytes{$S})"},
-            width=12,
+        ),
+        Panel(
+            "Clock",
+            "By how much each device's clock differs from the server's. S3 refuses more than 15 minutes.",
+            units.Seconds,
+            {"{{device}}": "max by (device) (abs(data_sync_clock_skew_seconds{$S}))"},
         ),
     ],
     "Workload": [

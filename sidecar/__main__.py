@@ -106,7 +106,7 @@ def _store_opener(shutdown: Shutdown, metrics: Metrics, budget: RequestBudget) -
 
     def open_store(storage: Storage, credentials: Credentials) -> Opened:
         retry = Retry(RetryPolicy(), shutdown.wait, random.random, time.monotonic, budget.allow)
-        bucket = S3Store(storage, credentials, attempt=retry.call, on_request=on_request)
+        bucket = S3Store(storage, credentials, attempt=retry.call, on_request=on_request, on_skew=metrics.on_skew)
         return Opened(RetryingStore(bucket, retry), bucket.close)
 
     return open_store

@@ -42,6 +42,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the contract's names and no others
         self.registry = CollectorRegistry()
         self.history = history or History()
+        self._progress = progress
         self.files = self._counter("files_transferred", "Files whose body was sent or fetched.", "direction")
         self.bytes = self._counter("bytes_transferred", "Bytes of bodies sent or fetched.", "direction")
         self.errors = self._counter(
@@ -79,6 +80,10 @@ class Metrics:
         """Count one request to the object store."""
         self.requests.labels(operation, _bounded(code)).inc()
         self.history.requested(operation, failed=not code.startswith("2"))
+
+    def on_skew(self, seconds: float) -> None:
+        """Our clock is ahead of the server's by so much."""
+        self._progress.clock_skew = round(seconds, 1)
 
     def _begin_at_zero(self) -> None:
         for direction in DIRECTIONS:

@@ -24,7 +24,11 @@ def about_this(settings: Settings, started: float) -> dict[str, Any]:
         "started": started,
         "identity": {word: settings.variables[name] for name, word in _IDENTITY.items() if name in settings.variables},
         "interval": settings.spec.interval,
-        "limits": {"ingress_max_bytes": settings.ingress_max_bytes, "bandwidth": settings.bandwidth},
+        "limits": {
+            "ingress_max_bytes": settings.ingress_max_bytes,
+            "bandwidth": settings.bandwidth,
+            "requests_a_day": settings.request_budget,
+        },
     }
 
 

@@ -219,7 +219,7 @@ function device(status) {
   const facts = [["bucket", storage.bucket ? `${storage.bucket} at ${storage.endpoint}` : "not known yet"],
     ["free", `${size(status.free_bytes)} of ${size(all)}`], ["downloads leave free", size(status.floor_bytes)],
     ["downloads may hold", limits.ingress_max_bytes == null ? "no ceiling" : size(limits.ingress_max_bytes)],
-    ["bandwidth", limits.bandwidth == null ? "no limit" : `${size(limits.bandwidth)}/s`], ["interval", duration(status.interval)],
+    ["bandwidth", limits.bandwidth == null ? "no limit" : `${size(limits.bandwidth)}/s`], ["requests a day", limits.requests_a_day ? limits.requests_a_day.toLocaleString("en") : "no limit"], ["interval", duration(status.interval)],
     ["watching", status.watcher_degraded == null ? "–" : status.watcher_degraded ? "no: directories are walked every cycle" : "yes"]];
   fill(by("facts"), facts, ([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value)));
 }

@@ -38,6 +38,7 @@ _DOCUMENT_LIMIT: Final = 2**20  # bytes of an answer that is read whole
 _ERROR_LIMIT: Final = 64 * 2**10  # bytes of an error document that are read
 _REDIRECTS: Final = 3
 _MOVED: Final = frozenset({301, 302, 307, 308})
+_COMPARE_SECONDS: Final = 10.0  # between two looks at the server's clock
 _AGENT: Final = ("user-agent", "data-sync")
 
 
@@ -76,9 +77,20 @@ class _Place:
 
 
 class Client:
-    """Sends requests. Thread-safe. ``report`` hears of each one: the operation, and the status or ``error``."""
+    """Sends requests. Thread-safe. ``report`` hears of each one: the operation, and the status or ``error``.
 
-    def __init__(self, storage: Storage, source: KeySource, report: Report, stall: float, patience: float) -> None:
+    ``on_skew`` hears once in a while by how many seconds our clock is ahead of the server's.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        source: KeySource,
+        report: Report,
+        stall: float,
+        patience: float,
+        on_skew: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
         host = f"{storage.bucket}.{storage.host}" if storage.virtual_hosted else storage.host
         self._address = Address(storage.scheme, host, storage.port)
         self._base = "" if storage.virtual_hosted else "/" + path_text(storage.bucket)
@@ -87,6 +99,8 @@ class Client:
         self._dialer = Dialer(storage.ca_pem, stall)
         self._pool = Pool(self._dialer)
         self._report = report
+        self._on_skew = on_skew
+        self._compare_at = 0.0  # monotonic; when to look at the server's clock again
         self._stall = stall
         self._patience = patience
 
@@ -192,9 +206,19 @@ class Client:
                     connection.close()
                     raise
             code = str(response.status)
+            self._compare_clocks(response)
             return connection, response
         finally:
             self._report(ask.operation, code)
+
+    def _compare_clocks(self, response: Response) -> None:
+        now = time.monotonic()
+        if now < self._compare_at:
+            return  # reading a date takes longer than most of what a request costs us
+        self._compare_at = now + _COMPARE_SECONDS
+        skew = clock_skew(response.headers.get("date"), time.time())
+        if skew is not None:
+            self._on_skew(skew)
 
     def _head(self, ask: Ask, place: _Place) -> bytes:
         headers: list[Header] = [("host", place.address.authority), *ask.headers]

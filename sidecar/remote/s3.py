@@ -38,7 +38,8 @@ def _report_nothing(_operation: str, _code: str) -> None:
 class S3Store:
     """An :class:`~sidecar.remote.store.ObjectStore`. Thread-safe.
 
-    ``on_request`` hears of every request: the operation, and the HTTP status or ``error``.
+    ``on_request`` hears of every request: the operation, and the HTTP status or ``error``; ``on_skew``
+    once in a while by how many seconds our clock is ahead of the server's.
     ``stall`` is after how many seconds without a byte a connection counts as dead; ``patience`` takes
     its place while a server that has a large body, or makes a copy, is to answer.
     """
@@ -50,11 +51,12 @@ class S3Store:
         *,
         attempt: Attempt = once,
         on_request: Report = _report_nothing,
+        on_skew: Callable[[float], None] = lambda _seconds: None,
         stall: float = STALL_SECONDS,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._attempt = attempt
-        self._client = Client(storage, key_source(storage, credentials), on_request, stall, patience)
+        self._client = Client(storage, key_source(storage, credentials), on_request, stall, patience, on_skew)
 
     def close(self) -> None:
         """Let the connections go; the store is not used after it."""

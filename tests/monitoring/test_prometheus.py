@@ -155,6 +155,7 @@ def test_the_pod_is_found_by_what_the_webhook_wrote(scene: Scene) -> None:
     assert labels["node"] == labels["device"] == "edge-17", "a pod that names no device is known by its node"
     assert labels["workload"] == "os-stats-set"
     assert labels["instance"].endswith(":9346")
+    scene.prometheus.wait_for(lambda: ask("abs(data_sync_clock_skew_seconds) < 60"), "the clocks were compared")
 
 
 def test_prometheus_takes_every_rule_and_a_healthy_system_wakes_nobody(scene: Scene) -> None:
