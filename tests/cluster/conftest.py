@@ -1,4 +1,6 @@
-"""A real API server, by ``KUBECONFIG``; without one, every test here is skipped with a line that says so.
+"""A real API server: that of ``KUBECONFIG``, or one of its own from the binaries in ``KUBEBUILDER_ASSETS``.
+
+Without either, every test here is skipped with a line that says so.
 
 What tests make there: namespaces, storage classes and a ClusterRole, all named ``data-sync-test-…`` and
 removed again, and CRDs, which stay: other tests may be using them at the same time.
@@ -19,6 +21,7 @@ from controller.cluster import Cluster, load_configuration
 from controller.errors import Exists
 from controller.resources import Json, Resource
 from demo.s3server import S3Server
+from tests.cluster.control_plane import NEEDED, ControlPlane
 from tests.controller import rights
 from tests.fakes import definitions
 from tests.fakes.provisioner import Provisioner
@@ -41,22 +44,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def admin_kubeconfig() -> str:
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One of our own, which a test may kill."""
+    assets = Path(os.environ.get("KUBEBUILDER_ASSETS", "nowhere"))
+    missing = [name for name in NEEDED if not (assets / name).exists()]
+    if missing:
+        pytest.skip(f"no {' and no '.join(missing)}: set KUBEBUILDER_ASSETS to a directory that has them")
+    with ControlPlane(assets, tmp_path_factory.mktemp("control-plane")) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def admin_kubeconfig(request: pytest.FixtureRequest) -> str:
     """The kubeconfig of somebody who may do everything."""
     path = os.environ.get("KUBECONFIG", "")
-    if not path or not Path(path).exists():
-        pytest.skip("no real API server: set KUBECONFIG to an administrator's file of a cluster made for tests")
-    return path
+    if path and Path(path).exists():
+        return path
+    if "KUBEBUILDER_ASSETS" in os.environ:
+        return str(request.getfixturevalue("control_plane").kubeconfig)
+    pytest.skip(
+        "no real API server: set KUBECONFIG to an administrator's file of a cluster made for tests, "
+        "or KUBEBUILDER_ASSETS to a directory with etcd and kube-apiserver"
+    )
 
 
 @pytest.fixture(scope="session")
 def admin(admin_kubeconfig: str) -> Iterator[Cluster]:
     """A client that may do everything, of a cluster with all our definitions."""
     found = Cluster(load_configuration(admin_kubeconfig))
-    for body in (*definitions.own(), definitions.object_bucket_claims()):
-        _make(found, body)
+    make_definitions(found)
     yield found
     found.close()
+
+
+def make_definitions(cluster: Cluster) -> None:
+    """Create our CRDs and the claims', or bring them up to date, and wait until they are served."""
+    for body in (*definitions.own(), definitions.object_bucket_claims()):
+        _make(cluster, body)
 
 
 def _make(cluster: Cluster, body: Json) -> None:
