@@ -25,7 +25,7 @@ from webhook.rotation import Rotation
 from webhook.settings import SelfCertificates
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-SETTINGS = SelfCertificates(authority_lifetime=timedelta(hours=36), serving_lifetime=timedelta(hours=8))
+SETTINGS = SelfCertificates(authority_lifetime=timedelta(hours=18), serving_lifetime=timedelta(hours=6))
 HOUR = timedelta(hours=1)
 
 
@@ -247,7 +247,7 @@ def test_an_older_view_never_takes_an_authority_out_of_the_bundle(world: World) 
     slow, quick = world.replica(), world.replica()
     slow.rotation.step()
     quick.rotation.step()
-    world.now += 25 * HOUR  # a following authority is due
+    world.now += 13 * HOUR  # a following authority is due
     moved: list[int] = []
 
     def interfere(call: Call) -> None:
