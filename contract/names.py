@@ -20,6 +20,7 @@ DISABLED: Final = "disabled"
 EGRESS: Final = f"{PREFIX}/egress"
 INGRESS: Final = f"{PREFIX}/ingress"
 WORKLOAD: Final = f"{PREFIX}/workload"
+OWNER_KIND: Final = f"{PREFIX}/owner-kind"
 DEVICE: Final = f"{PREFIX}/device"
 S3_CONFIG_MAP: Final = f"{PREFIX}/s3-config-map"
 S3_SECRET: Final = f"{PREFIX}/s3-secret"
@@ -38,6 +39,7 @@ USER_ANNOTATIONS: Final = (
     EGRESS,
     INGRESS,
     WORKLOAD,
+    OWNER_KIND,
     DEVICE,
     S3_CONFIG_MAP,
     S3_SECRET,
@@ -50,8 +52,15 @@ USER_ANNOTATIONS: Final = (
 )
 WRITTEN_ANNOTATIONS: Final = (MAPPINGS, STATUS)
 
+# Asked of the controller, on an EdgeWorkload or EdgeDevice.
+DRAIN: Final = f"{PREFIX}/drain"
+DRAIN_REQUESTED: Final = "requested"
+
 # What the controller writes on other objects.
 DEVICE_FINALIZER: Final = f"{PREFIX}/storage"  # on an EdgeDevice that has a claim to give back
+WORKLOAD_FINALIZER: Final = f"{PREFIX}/pods"  # on an EdgeWorkload that has pods to end, and files of theirs to send
+RUN: Final = f"{PREFIX}/run"  # begins the label of nodes that are to run an EdgeWorkload
+TEMPLATE: Final = f"{PREFIX}/template"  # annotation of a DaemonSet of ours: hash of what we made it of
 CLAIM_KEPT: Final = f"{PREFIX}/kept"  # label of an ObjectBucketClaim whose device went
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"  # label of an ObjectBucketClaim that is ours
 MANAGED_BY_US: Final = "data-sync"

@@ -29,10 +29,14 @@ log = logging.getLogger(__name__)
 _STEPS: Final = 8  # at once; a device needs three
 
 Credentials = Callable[[str, str], Condition | None]
+Unsent = Callable[[Json], tuple[str, ...]]
 
 
 class DeviceReconciler:
-    """See the module. ``credentials`` tells what the sidecars of a device (namespace, name) say of its keys."""
+    """See the module. ``credentials`` tells what the sidecars of a device (namespace, name) say of its keys.
+
+    ``unsent`` has what pods left behind sent, once none of them syncs any more, and names what is still waited for.
+    """
 
     def __init__(
         self,
@@ -41,11 +45,13 @@ class DeviceReconciler:
         metrics: Metrics,
         settings: StorageSettings,
         credentials: Credentials = lambda _namespace, _name: None,
+        unsent: Unsent = lambda _device: (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._cluster, self._events, self._metrics = cluster, events, metrics
         self._settings = settings
         self._credentials = credentials
+        self._unsent = unsent
         self._now = now
         self._steps: dict[Step, Callable[[Facts], None]] = {
             Step.HOLD: self._hold,
@@ -87,12 +93,16 @@ class DeviceReconciler:
         claim = self._cluster.find(CLAIMS, namespace, name) if served else None
         leaving = bool(device["metadata"].get("deletionTimestamp"))
         ours = claim is not None and claims.is_ours(claim)
+        releasing = leaving and ours and not self._is_ending(namespace)
+        syncing = self._syncing(namespace, name) if releasing else ()
+        in_time = self._waited(device) < self._settings.release_limit
         return Facts(
             device=device,
             claim=claim,
             claims_served=served,
             namespace_ending=self._is_ending(namespace),
-            syncing=self._syncing(namespace, name) if leaving and ours else (),
+            syncing=syncing,
+            unsent=self._unsent(device) if releasing and in_time and not syncing else (),
             waited=self._waited(device),
             class_policy=self._class_policy(claim) if claim is not None and ours and not leaving else "",
             credentials=self._credentials(namespace, name),

@@ -48,6 +48,7 @@ class Facts:
     claims_served: bool = True  # whether the cluster has ObjectBucketClaims
     namespace_ending: bool = False
     syncing: tuple[str, ...] = ()  # pods that still sync with the device; looked up at deletion only
+    unsent: tuple[str, ...] = ()  # what pods left behind and is being sent, in words; looked up at deletion only
     waited: float = 0.0  # seconds since the deletion was asked for
     class_policy: str = ""  # the reclaim policy of the claim's storage class; empty when unknown
     credentials: Condition | None = None  # what the sidecars say; None: none has said anything
@@ -249,6 +250,8 @@ def _leave(facts: Facts, settings: StorageSettings) -> Plan:
         return Plan(Step.LET_GO, events=(_said("StorageReleased", "the namespace ends, and its claims with it"),))
     if facts.syncing and facts.waited < settings.release_limit:
         return _wait_for_pods(facts, settings)
+    if facts.unsent and facts.waited < settings.release_limit:
+        return _wait_for_files(facts, settings)
     late = f"; {_named(facts.syncing)} still synced after the limit" if facts.syncing else ""
     if settings.reclaim_policy == DELETE:
         message = f"deleting ObjectBucketClaim {facts.name}, and with it the bucket{late}"
@@ -277,6 +280,16 @@ def _storage(facts: Facts) -> str | None:
     if facts.claim is not None and (claims.phase(facts.claim) is Phase.BOUND or not config_map):
         return f"claim/{facts.name}"
     return "external/" + "+".join(name for name in (config_map, secret) if name) if config_map else None
+
+
+def _wait_for_files(facts: Facts, settings: StorageSettings) -> Plan:
+    message = (
+        f"files that no pod looks after any more are sent: {', '.join(facts.unsent[:_NAMED_PODS])}; the storage is "
+        f"released when that is done, or {settings.release_limit:.0f} s after the deletion"
+    )
+    waiting = Condition(READY, FALSE, "SendingFiles", message)
+    left = settings.release_limit - facts.waited
+    return Plan(conditions=(waiting,), data_obc=facts.name, again=max(0.1, min(_LOOK_AGAIN, left)))
 
 
 def _named(pods: tuple[str, ...]) -> str:

@@ -29,7 +29,7 @@ _QUIET: Final = 90.0  # seconds without a sign of life after which a watch is be
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What to watch, and which keys an object that was heard of concerns."""
+    """What to watch, and which keys an object that was heard of concerns; ``gone`` in it: its end."""
 
     resource: Resource
     concerns: Callable[[Json], Iterable[Key]]
@@ -133,6 +133,7 @@ def _marker(watch: Watch, queue: WorkQueue) -> Callable[..., Any]:
         one = dict(event["object"])
         one.setdefault("apiVersion", watch.resource.api_version)  # lists of built-in kinds leave them out
         one.setdefault("kind", watch.resource.kind)
+        one["gone"] = event["type"] == "DELETED"
         for key in watch.concerns(one):
             queue.add(key)
 

@@ -55,6 +55,9 @@ PODS: Final = Resource("", "v1", "pods", "Pod")
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 EVENTS: Final = Resource("", "v1", "events", "Event")
+# Two statuses are written apart from the work on their objects; the queue knows them by kinds of their own.
+DEVICE_STATUS: Final = "EdgeDeviceStatus"
+WORKLOAD_STATUS: Final = "EdgeWorkloadStatus"
 STORAGE_CLASSES: Final = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
 
 

@@ -14,6 +14,7 @@ from controller.errors import ClusterError
 from controller.handlers import Watch, Watcher
 from controller.leadership import Leadership
 from controller.metrics import Metrics
+from controller.polling import Poller
 from controller.queueing import WorkQueue
 from controller.reconcile import Loop, Reconciler
 from controller.settings import Settings
@@ -38,9 +39,10 @@ class Controller:
         metrics: Metrics,
         reconcilers: Mapping[str, Reconciler],
         watches: Iterable[Watch],
+        queue: WorkQueue | None = None,
     ) -> None:
         self._settings = settings
-        self.queue = WorkQueue()
+        self.queue = queue or WorkQueue()
         self._resync = threading.Event()
         self._shutdown = Shutdown(grace=3 * _STOP)
         self.leadership = Leadership(
@@ -50,6 +52,7 @@ class Controller:
             settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}",
             on_start=self._resync.set,
         )
+        self.poller: Poller | None = None  # started and ended with the rest
         self._watcher = Watcher(cluster.configuration, self.queue, watches)
         self._loop = Loop(self.queue, reconcilers, metrics, lambda: self.leadership.leading)
         self.endpoints = Endpoints(
@@ -69,10 +72,14 @@ class Controller:
         self.leadership.start()
         resync = threading.Thread(target=self._keep_looking, name="resync", daemon=True)
         resync.start()
+        if self.poller is not None:
+            self.poller.start()
         while not shutdown.wait(60.0):
             pass
         self._resync.set()
         self._stop(lambda: self._loop.stop(_STOP), self.leadership.stop, lambda: self._watcher.stop(_STOP))
+        if self.poller is not None:
+            self.poller.stop(_STOP)
         self.endpoints.stop()
         log.info("stopped")
 
@@ -82,6 +89,8 @@ class Controller:
             return Check(False, "the watcher has ended")
         if not self._loop.alive:
             return Check(False, "a worker has ended")
+        if self.poller is not None and not self.poller.alive:
+            return Check(False, "the poller has ended")
         return Check(True, "working")
 
     def readyz(self) -> Check:

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from contract.names import is_dns_label
 from contract.quantity import parse_duration
+from runtime import VERSION
 from runtime.endpoints import parse_listen
 
 METRICS_LISTEN: Final = "CONTROLLER_METRICS_LISTEN"
@@ -21,8 +22,13 @@ OBC_AUTO_CREATE: Final = "CONTROLLER_OBC_AUTO_CREATE"
 OBC_STORAGE_CLASS: Final = "CONTROLLER_OBC_STORAGE_CLASS"
 OBC_RECLAIM_POLICY: Final = "CONTROLLER_OBC_RECLAIM_POLICY"
 RELEASE_LIMIT: Final = "CONTROLLER_RELEASE_LIMIT"
+SIDECAR_IMAGE: Final = "CONTROLLER_SIDECAR_IMAGE"
+DRAIN_DEADLINE: Final = "CONTROLLER_DRAIN_DEADLINE"
+STATUS_TOKEN_FILE: Final = "CONTROLLER_STATUS_TOKEN_FILE"  # noqa: S105 - a variable's name
 POD_NAME: Final = "POD_NAME"
 POD_NAMESPACE: Final = "POD_NAMESPACE"
+
+DEFAULT_SIDECAR_IMAGE: Final = f"flotta-data-sync-sidecar:{VERSION}"
 
 DELETE: Final = "Delete"
 RETAIN: Final = "Retain"
@@ -50,10 +56,20 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainSettings:
+    """How what pods left behind is sent before it is released."""
+
+    sidecar_image: str = DEFAULT_SIDECAR_IMAGE  # of the container that waits for the sidecar
+    deadline: float = 300.0  # seconds that one drain may take
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that ``python -m controller`` is started with."""
 
     storage: StorageSettings = field(default_factory=StorageSettings)
+    drain: DrainSettings = field(default_factory=DrainSettings)
+    status_token_file: str = ""  # with the token that sidecars ask for at /status; empty: none is shown
     metrics_listen: str = "0.0.0.0:9346"
     log_level: str = "INFO"
     workers: int = 4  # objects looked at at once
@@ -76,8 +92,14 @@ class Settings:
             reclaim_policy=reader.read(OBC_RECLAIM_POLICY, DELETE, _policy),
             release_limit=reader.read(RELEASE_LIMIT, "10m", parse_duration),
         )
+        drain = DrainSettings(
+            sidecar_image=reader.read(SIDECAR_IMAGE, DEFAULT_SIDECAR_IMAGE, _image),
+            deadline=reader.read(DRAIN_DEADLINE, "5m", _interval),
+        )
         settings = Settings(
             storage=storage,
+            drain=drain,
+            status_token_file=env.get(STATUS_TOKEN_FILE, ""),
             metrics_listen=reader.read(METRICS_LISTEN, "0.0.0.0:9346", _listen),
             log_level=reader.read(LOG_LEVEL, "INFO", _log_level),
             workers=reader.read(WORKERS, "4", _workers),
@@ -118,6 +140,12 @@ def _boolean(text: str) -> bool:
 def _policy(text: str) -> str:
     if text not in (DELETE, RETAIN):
         raise ValueError(f"{text!r} is neither {DELETE!r} nor {RETAIN!r}")
+    return text
+
+
+def _image(text: str) -> str:
+    if re.search(r"\s", text):
+        raise ValueError(f"{text!r} is no image's name")
     return text
 
 

@@ -3,6 +3,7 @@
 ``python -m sidecar``          sync until SIGTERM
 ``python -m sidecar --once``   one full cycle; exit 0 in sync, 1 some file failed, 2 misconfigured
 ``python -m sidecar init``     what the init container does: owner record and directory rights
+``python -m sidecar wait``     wait for the sidecar beside this container to have sent everything; exit 0, else 1
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sidecar.page import document
 from sidecar.progress import Progress
 from sidecar.report import about_this, report
 from sidecar.settings import OFF, Settings
+from sidecar.waiting import wait
 
 log = logging.getLogger("sidecar")
 
@@ -40,6 +42,8 @@ def main(arguments: list[str] | None = None, env: Dict[str, str] | None = None) 
     """Run the command that ``arguments`` name with the environment ``env``; returns the exit code."""
     options = _parser().parse_args(arguments)
     configure()
+    if options.command == "wait":
+        return 0 if wait(options.seconds) else 1
     try:
         settings = Settings.from_env(os.environ if env is None else env)
     except SpecError as error:
@@ -156,6 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", help="settle whose directory this is and make its top writable")
     init.add_argument("--uid", type=int, help="the user that the pod runs as")
     init.add_argument("--gid", type=int, help="the group that shares the pod's volumes")
+    waiting = commands.add_parser("wait", help="wait until the sidecar of this pod has sent everything; exit 0, else 1")
+    waiting.add_argument("--seconds", type=float, default=300.0, help="how long at most")
     return parser
 
 

@@ -227,6 +227,7 @@ class Engine:
         errors = [str(tally.error) for tally in tallies if tally.error is not None]
         if not files and not errors:
             log.info("everything is sent", **fields(files=sum(tally.transferred for tally in tallies)))
+            _last_words({"note": "everything is sent", "pending_files": 0})
             return
         names = [failure["name"] for tally in tallies for failure in tally.failures]
         report: dict[str, Any] = {
@@ -237,8 +238,7 @@ class Engine:
             "names": names,
         }
         log.error("stopped with unsent files", **fields(**report))
-        with suppress(OSError), open(EXIT_REPORT, "r+", encoding="utf-8") as file:  # only where kubelet made it
-            file.write(json.dumps(report)[:_REPORT_LIMIT])
+        _last_words(report)
 
     def _close(self) -> None:
         if self._syncer is not None:
@@ -248,6 +248,12 @@ class Engine:
 
     def _alive(self) -> None:
         self._last_alive = self._clock()
+
+
+def _last_words(report: dict[str, Any]) -> None:
+    """What the container's status says of its end; the controller looks there whether anything was left unsent."""
+    with suppress(OSError), open(EXIT_REPORT, "r+", encoding="utf-8") as file:  # only where kubelet made it
+        file.write(json.dumps(report)[:_REPORT_LIMIT])
 
 
 def _exit_code(tallies: list[Tally] | None) -> int:

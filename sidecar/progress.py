@@ -72,6 +72,8 @@ class Progress:
             if not tally.pending_files:
                 tally.oldest = None
             entry.last = tally
+            if tally.transferred:
+                entry.last_transfer = self._now()
             if tally.complete:
                 entry.last_success = self._now()
 

@@ -38,6 +38,7 @@ def mapping_status(entry: MappingProgress, now: float, *, with_names: bool) -> d
         "state": _state(entry),
         "syncing": entry.now is not None,
         "last_success": entry.last_success,
+        "last_transfer": entry.last_transfer,
         "pending_files": pending[0] if pending else None,
         "pending_bytes": pending[1] if pending else None,
         "oldest_pending_age_seconds": _age(pending, now),

@@ -131,6 +131,7 @@ class MappingProgress:
     last: Tally | None = None
     now: Tally | None = None
     last_success: float | None = None  # seconds since the epoch
+    last_transfer: float | None = None  # when a pass that moved a body ended
 
     def pending(self) -> tuple[int, int, float | None] | None:
         """Files, bytes, and since when the oldest waits; None until a pass has looked."""

@@ -39,7 +39,19 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 # Within the controller: what decides does not know the cluster.
-PURE_CONTROLLER = ("claims", "devices", "conditions", "pods", "resources", "errors")
+PURE_CONTROLLER = (
+    "claims",
+    "devices",
+    "conditions",
+    "pods",
+    "resources",
+    "errors",
+    "workloads",
+    "live",
+    "directories",
+    "drains",
+    "credentials",
+)
 
 ACTING = (
     "controller.cluster",

@@ -147,7 +147,14 @@ def test_every_shared_name_is_in_the_contract() -> None:
 
 def test_labels_and_annotations_are_those_of_the_code() -> None:
     known = {names.INJECT, *names.USER_ANNOTATIONS, *names.WRITTEN_ANNOTATIONS}
-    known |= {names.DEVICE_FINALIZER, names.CLAIM_KEPT}
+    known |= {
+        names.DEVICE_FINALIZER,
+        names.CLAIM_KEPT,
+        names.WORKLOAD_FINALIZER,
+        names.RUN,
+        names.TEMPLATE,
+        names.DRAIN,
+    }
     assert set(ANNOTATION.findall(BUILT)) == known
 
 

@@ -6,6 +6,7 @@ Only reads texts: what the options mean for a pod is ``resolution``'s and ``deci
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -67,6 +68,7 @@ class Options:
     egress: tuple[SyncMapping, ...] | None = None  # None: the annotation is absent, an EdgeWorkload may supply it
     ingress: tuple[SyncMapping, ...] | None = None
     workload: str = ""
+    owner_kind: str = ""
     device: str = ""
     config_map: str = ""
     secret: str = ""
@@ -90,6 +92,7 @@ def read_options(annotations: Mapping[str, str]) -> Options:
         egress=egress,
         ingress=ingress,
         workload=reader.read(names.WORKLOAD, "", _dns_label),
+        owner_kind=reader.read(names.OWNER_KIND, "", _kind),
         device=reader.read(names.DEVICE, "", _resource_name),
         config_map=reader.read(names.S3_CONFIG_MAP, "", _resource_name),
         secret=reader.read(names.S3_SECRET, "", _resource_name),
@@ -201,6 +204,12 @@ PlainLoader.yaml_implicit_resolvers = {
 def _dns_label(text: str) -> str:
     if not names.is_dns_label(text):
         raise ValueError(f"{shorten(text)} is no DNS label (a-z, 0-9 and '-', at most 63 characters)")
+    return text
+
+
+def _kind(text: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Za-z0-9]{0,62}", text):
+        raise ValueError(f"{shorten(text)} is no kind of a resource")
     return text
 
 

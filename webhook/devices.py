@@ -6,7 +6,7 @@ What the device's storage is, is ``storage``'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from webhook import pods
@@ -35,7 +35,9 @@ class Device:
 def find(pod: Json, namespace: str, options: Options, workload: WorkloadFacts | None, catalog: Catalog) -> Device:
     """The device of ``pod``, by the first rule that has something to say."""
     if options.device:
-        return _named(options.device, "annotation", namespace, catalog)
+        found = _named(options.device, "annotation", namespace, catalog)
+        # A pod in another's directory sends what is left there before its device goes.
+        return replace(found, fault="") if options.owner_kind and found.facts is not None else found
     if workload is not None and workload.device:
         return _named(workload.device, "workload", namespace, catalog)
     node = pinned(pod)

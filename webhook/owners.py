@@ -24,7 +24,7 @@ def find(pod: Json, options: Options) -> tuple[str, str, str]:
     that name exists yet.
     """
     if options.workload:
-        return "Workload", options.workload, "annotation"
+        return options.owner_kind or "Workload", options.workload, "annotation"
     owner = pods.controller(pod)
     if owner is not None:
         kind, name = _owner(pod, str(owner.get("kind", "")), str(owner.get("name", "")))

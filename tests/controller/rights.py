@@ -15,11 +15,17 @@ CLUSTER: Final[dict[tuple[str, str], frozenset[str]]] = {
     (OURS, "edgedevices"): frozenset({"get", "list", "watch", "patch"}),
     (OURS, "edgedevices/status"): frozenset({"patch"}),
     (OURS, "edgedevices/finalizers"): frozenset({"update"}),  # where OwnerReferencesPermissionEnforcement is on
+    (OURS, "edgeworkloads"): frozenset({"get", "list", "watch", "patch"}),
+    (OURS, "edgeworkloads/status"): frozenset({"patch"}),
+    (OURS, "edgeworkloads/finalizers"): frozenset({"update"}),  # likewise
+    ("apps", "daemonsets"): frozenset({"get", "list", "watch", "create", "update", "delete"}),
+    ("batch", "jobs"): frozenset({"get", "list", "watch", "create"}),
+    ("", "nodes"): frozenset({"get", "list", "watch", "patch"}),
     ("objectbucket.io", "objectbucketclaims"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
     ("storage.k8s.io", "storageclasses"): frozenset({"get"}),
     ("apiextensions.k8s.io", "customresourcedefinitions"): frozenset({"list", "watch"}),
     ("", "namespaces"): frozenset({"get"}),
-    ("", "pods"): frozenset({"list"}),
+    ("", "pods"): frozenset({"list", "watch", "patch"}),
     ("", "events"): frozenset({"create", "patch"}),
 }
 # In the controller's own namespace, by a Role; get and update by the Lease's name.

@@ -6,6 +6,7 @@ with a bound that a busy machine keeps too.
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
@@ -15,14 +16,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from contract.spec import OWNER, Owner
 from controller.assembly import assemble
 from controller.cluster import Cluster, load_configuration
 from controller.errors import Forbidden, NotFound
 from controller.resources import (
     CLAIMS,
     EDGE_DEVICES,
+    EDGE_WORKLOADS,
     EVENTS,
     NAMESPACES,
+    NODES,
     PODS,
     STORAGE_CLASSES,
     Json,
@@ -47,6 +51,7 @@ class World:
     provisioner: Provisioner
     namespace: str = field(default_factory=lambda: f"data-sync-test-{secrets.token_hex(4)}")
     home: str = ""  # where the controller lives
+    nodes: list[str] = field(default_factory=list)  # made here
     storage_class: str = field(default_factory=lambda: f"data-sync-test-{secrets.token_hex(4)}")
 
     def __post_init__(self) -> None:
@@ -98,9 +103,37 @@ class World:
     def make_device(self, name: str = "thing", **s3: Any) -> Json:
         return self.admin.create(EDGE_DEVICES, self.namespace, device(name, self.namespace, **s3))
 
-    def make_pod(self, name: str, device: str) -> Json:
+    def make_node(self, name: str) -> None:
+        """A node's object; nothing runs there."""
+        self.admin.create(NODES, "", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+        self.nodes.append(name)
+
+    def make_workload(self, name: str = "os-stats", **spec: Any) -> Json:
+        """A workload for the device ``thing``, unless ``spec`` says otherwise.
+
+        No node has the label that its pod wants beside ours: without kubelets pods would never end.
+        """
+        nowhere = {"data-sync-test": "nowhere"}
+        pod = {"spec": {"containers": [{"name": "app", "image": "example/image:1"}], "nodeSelector": nowhere}}
+        data = {"egress": [{"source": "stats", "target": "statistics"}]}
+        chosen = {"type": "pod", "device": "thing", "pod": pod, "data": data, **spec}
+        body = {
+            "apiVersion": EDGE_WORKLOADS.api_version,
+            "kind": EDGE_WORKLOADS.kind,
+            "metadata": {"name": name},
+            "spec": {key: value for key, value in chosen.items() if value is not None},
+        }
+        return self.admin.create(EDGE_WORKLOADS, self.namespace, body)
+
+    def workload_condition(self, kind: str, name: str = "os-stats") -> tuple[str, str]:
+        """Status and reason of a workload's condition; empty while there is none."""
+        found = self.admin.find(EDGE_WORKLOADS, self.namespace, name) or {}
+        listed = (found.get("status") or {}).get("conditions") or []
+        return next(((one["status"], one["reason"]) for one in listed if one["type"] == kind), ("", ""))
+
+    def make_pod(self, name: str, device: str, **more: Any) -> Json:
         """A pod as the webhook leaves it: injected, for ``device``; it never runs by itself."""
-        body = injected_pod(name, self.namespace, device)
+        body = injected_pod(name, self.namespace, device, **more)
         created = self.until(lambda: self._admitted(body), "the namespace has its service account")
         assert created is not None
         return created
@@ -155,11 +188,14 @@ class World:
 
     def clean(self) -> None:
         """Take away what a scenario left, so that a real cluster is as before."""
-        for resource in (EDGE_DEVICES, CLAIMS):
+        for node in self.nodes:
+            if (found := self.admin.find(NODES, "", node)) is not None:
+                self.admin.delete(NODES, "", node, uid=found["metadata"]["uid"])
+        for resource in (EDGE_DEVICES, EDGE_WORKLOADS, CLAIMS):
             try:
                 for one in list(self.admin.list(resource, self.namespace)):
                     name = one["metadata"]["name"]
-                    if resource is EDGE_DEVICES:
+                    if resource is not CLAIMS:
                         self.admin.patch(resource, self.namespace, name, {"metadata": {"finalizers": None}})
                     self.admin.delete(resource, self.namespace, name, uid=one["metadata"]["uid"])
             except NotFound:
@@ -183,19 +219,29 @@ def device(name: str, namespace: str, **s3: Any) -> Json:
     }
 
 
-def injected_pod(name: str, namespace: str, device: str) -> Json:
-    """A pod with the sidecar, and the status annotation that names its device."""
+def injected_pod(name: str, namespace: str, device: str, workload: str = "", node: str = "") -> Json:
+    """A pod with the sidecar, and the annotations that name its device, workload and mappings."""
+    status = {"device": device, **({"workload": workload} if workload else {})}
+    egress = [{"source": "stats", "target": "statistics"}]
+    owner = Owner(namespace, "", "Workload", workload)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "annotations": {"data-sync.project-flotta.io/status": f'{{"device": "{device}"}}'},
+            "annotations": {
+                "data-sync.project-flotta.io/status": json.dumps(status),
+                "data-sync.project-flotta.io/mappings": json.dumps({"egress": egress, "ingress": []}),
+            },
         },
         "spec": {
             # No such scheduler: the pod stays pending, wherever it is.
             "schedulerName": "nobody",
-            "containers": [{"name": name, "image": "example/image:1"} for name in ("app", "data-sync")],
+            **({"nodeName": node} if node else {}),
+            "containers": [
+                {"name": name, "image": "example/image:1", "env": [{"name": OWNER, "value": owner.to_json()}]}
+                for name in ("app", "data-sync")
+            ],
         },
     }

@@ -264,6 +264,32 @@ def test_what_could_not_be_sent_is_named_and_sent_by_the_next(
     assert "statistics/late" in device.objects()
 
 
+def test_when_everything_is_sent_the_last_words_say_so(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "termination-log"
+    report.touch()
+    monkeypatch.setattr("sidecar.engine.EXIT_REPORT", str(report))
+    device.egress()
+    device.write("stats/late", "2")
+    device.shutdown.request()
+    device.engine._end()
+    device.start()
+    assert json.loads(report.read_text()) == {"note": "everything is sent", "pending_files": 0}
+
+
+def test_a_transfer_is_told_of_and_a_pass_without_one_is_none(device: Device) -> None:
+    def last() -> object:
+        return device.progress.status(with_names=False)["mappings"][0]["last_transfer"]
+
+    device.egress()
+    sent = last()
+    device.pass_time(60)
+    device.egress()
+    assert sent is not None
+    assert last() == sent
+
+
 def test_after_the_grace_period_nothing_new_is_begun(device: Device) -> None:
     device.egress()
     device.write("stats/late", "2")

@@ -131,6 +131,8 @@ capabilities:
   value: {{ .Values.storage.obc.storageClassName | quote }}
 - name: CONTROLLER_OBC_RECLAIM_POLICY
   value: {{ .Values.storage.obc.reclaimPolicy }}
+- name: CONTROLLER_SIDECAR_IMAGE
+  value: {{ include "data-sync.image" (dict "root" $ "image" .Values.sidecar.image) }}
 - name: CONTROLLER_RELEASE_LIMIT
   value: {{ .Values.storage.releaseLimit | quote }}
 - name: POD_NAME

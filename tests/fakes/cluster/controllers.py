@@ -128,8 +128,8 @@ def _start(store: Store, pod: Json, node: str) -> None:
 def jobs(store: Store) -> None:
     kind = store.kind("jobs", "batch")
     for job in store.peek(kind):
-        if job["metadata"].get("deletionTimestamp"):
-            continue
+        if job["metadata"].get("deletionTimestamp") or (job.get("status") or {}).get("conditions"):
+            continue  # what has ended stays so
         pods = _owned_pods(store, job)
         if not pods and not (job.get("status") or {}).get("succeeded"):
             labels = {"batch.kubernetes.io/job-name": job["metadata"]["name"], "job-name": job["metadata"]["name"]}
