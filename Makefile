@@ -10,7 +10,7 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench torture images manifests lock format
+.PHONY: help setup demo test check bench torture soak images manifests lock format
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ bench: $(STAMP) ## measure the sidecar beside its peers and write benchmarks/RES
 
 torture: $(STAMP) ## kill sidecars at random under constant change, for long (SEED, MINUTES=10)
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+soak: $(STAMP) ## run one sidecar at mixed load, see that nothing of it grows, write benchmarks/SOAK.md (MINUTES=30)
+	$(BIN)/python -m tests.torture.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 format: $(STAMP) ## format the code and fix what the linter can
 	$(BIN)/ruff format .
