@@ -10,7 +10,7 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench torture soak images manifests lock format
+.PHONY: help setup demo test check bench torture soak images manifests logs screenshots lock format
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ images: $(STAMP) ## build both container images and their bills of materials (BU
 
 manifests: $(STAMP) ## render manifests/, overlays/ and the chart's README from the chart
 	$(BIN)/python -m release manifests
+
+logs: $(STAMP) ## write the table of log lines in docs/LOGS.md from the source
+	$(BIN)/python -m release logs
 
 # All three at once: what the images hold is what the tests ran with.
 lock: ## choose the newest allowed versions of all dependencies, anew

@@ -79,7 +79,7 @@ class DeviceReconciler:
                 self._metrics.claim(namespace, name, claims.phase(facts.claim).value if facts.claim else None)
                 self._write_status(facts.device, plan)
                 return plan.again
-            log.info(plan.step.value, **fields(namespace=namespace, device=name))
+            log.info("device step", **fields(namespace=namespace, device=name, step=plan.step.value))
             self._steps[plan.step](facts)
         raise Unavailable("reconcile", f"{namespace}/{name}", f"not settled after {_STEPS} steps")
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from release import dashboard, helm, manifests, overlays, tools, values_table
+from release import dashboard, helm, logs_table, manifests, overlays, tools, values_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     for run, text in (
         (_tools, "put helm and kubectl into the virtual environment"),
         (_manifests, "render manifests/ and the chart's README from the chart"),
+        (_logs, "write the table of log lines in docs/LOGS.md from the source"),
         (_lint, "helm lint --strict, by every helm that is here"),
     ):
         commands.add_parser(run.__name__.strip("_"), help=text).set_defaults(run=run)
@@ -49,6 +50,12 @@ def _manifests() -> int:
         return 1
     for path, text in made(program).items():
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return 0
+
+
+def _logs() -> int:
+    for path, text in logs_table.render().items():
         path.write_text(text)
     return 0
 

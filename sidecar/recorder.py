@@ -73,10 +73,12 @@ class Recorder:
         if moved is None:
             return
         self._metrics.moved(self._bench.mapping.direction, moved)
-        message = "downloaded" if isinstance(action, Download) else "uploaded"
         if isinstance(action, Download):
             self._tally.ingress_bytes += moved
-        log.info(message, **fields(path=self._bench.path(action.path), bytes=moved))
+        log.info(
+            "downloaded" if isinstance(action, Download) else "uploaded",
+            **fields(path=self._bench.path(action.path), bytes=moved),
+        )
 
     def failed(self, action: Action, error: SyncError, *, quietly: bool = False) -> None:
         """``action`` could not be done; ``quietly`` when the same was logged often enough."""

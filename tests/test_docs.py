@@ -26,6 +26,7 @@ from contract.storage import STORAGE_KEYS
 from controller import metrics as controller_metrics
 from controller.settings import Settings as ControllerSettings
 from controller.settings import SettingsError as ControllerSettingsError
+from release import logs_table
 from sidecar import metrics as sidecar_metrics
 from sidecar.advice import ADVICE, advice
 from sidecar.errors import SyncError
@@ -177,6 +178,11 @@ def test_every_reason_is_explained_to_a_person_in_sidecar_advice() -> None:
         assert said.words[0].isupper()
         assert not said.words.endswith(".")
         assert said.action.endswith(".")
+
+
+def test_every_log_line_is_in_the_table_with_its_fields() -> None:
+    ((path, text),) = logs_table.render().items()
+    assert path.read_text() == text, "run `make logs`"
 
 
 def test_mapping_keys_are_those_that_are_parsed() -> None:

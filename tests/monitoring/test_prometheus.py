@@ -18,6 +18,7 @@ import yaml
 
 from controller.metrics import Metrics as ControllerMetrics
 from demo.s3server import S3Server
+from release import logs_table
 from release.dashboard import ROWS, Panel, expressions
 from runtime.endpoints import Check, Endpoints
 from tests.monitoring.server import Prometheus
@@ -193,3 +194,10 @@ def test_refused_keys_reach_an_alert_with_its_sentence(scene: Scene) -> None:
         scene.sidecar.set_storage(scene.keys)
     assert found[0]["labels"]["severity"] == "critical"
     assert found[0]["annotations"]["description"].startswith("In pod edge/os-stats the bucket refuses ")
+
+
+def test_what_the_sidecar_logs_is_what_the_table_says(scene: Scene) -> None:
+    known = {line.message: {*line.fields, "time", "level", "logger", "message"} for line in logs_table.lines()}
+    lines = scene.sidecar.lines()
+    assert {line["message"] for line in lines} >= {"settings", "listening", "storage configured", "uploaded", "cycle"}
+    assert [line for line in lines if not set(line) <= known.get(line["message"], set())] == []
