@@ -139,7 +139,8 @@ def prepare(export_dir: str, owner: Owner | None, uid: int | None, gid: int | No
         for name in (OWNER_FILE, LOCK_FILE):
             with contextlib.suppress(FileNotFoundError):
                 os.chown(f"{state_dir}/{name}", sidecar_uid, -1, follow_symlinks=False)
-        _make_top_usable(export_dir, uid, gid)
+        if os.geteuid() == 0:  # else the volume is as its maker gave it to the pod's user
+            _make_top_usable(export_dir, uid, gid)
     except OSError as error:
         raise from_os_error("prepare", export_dir, error) from error
     return aside

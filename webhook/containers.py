@@ -73,7 +73,7 @@ def sidecar(pod: Json, resolution: Resolution, overrides: Overrides, settings: I
         "image": settings.sidecar_image,
         "command": ["python", "-m", "sidecar"],
         "env": [*_environment(pod, resolution, number), *({"name": k, "value": v} for k, v in overrides.env)],
-        "volumeMounts": list(_mounts(resolution)),
+        "volumeMounts": list(_mounts(pod, resolution)),
         "securityContext": _security_context(pod),
         "livenessProbe": _probe(pod, number, "/livez", period=30, failures=5),
     }
@@ -90,8 +90,13 @@ def sidecar(pod: Json, resolution: Resolution, overrides: Overrides, settings: I
 
 
 def init(pod: Json, resolution: Resolution, settings: InjectionSettings) -> Json | None:
-    """The ``data-sync-init`` container; only kubelet's bare host directories need one."""
-    if resolution.volume.kind is not VolumeKind.HOST_PATH:
+    """The ``data-sync-init`` container.
+
+    Kubelet's bare host directories need one. Beside them only a classic sidecar that is not root: it starts after
+    containers whose mask the runtime makes as root.
+    """
+    bare = resolution.volume.kind is VolumeKind.HOST_PATH
+    if not bare and (resolution.mode is Mode.NATIVE or not _mask_comes_first(pod, resolution)):
         return None
     env: list[Json] = [_pod_field("POD_NAME", "metadata.name")] if resolution.scope is Scope.POD else []
     container: Json = {
@@ -100,12 +105,12 @@ def init(pod: Json, resolution: Resolution, settings: InjectionSettings) -> Json
         "command": ["python", "-m", "sidecar", "init"],
         "env": [*env, {"name": OWNER, "value": escape(resolution.owner.to_json())}],
         "volumeMounts": [volumes.export_mount(resolution), volumes.token_mount()],
-        "securityContext": _root(),
+        "securityContext": _root() if bare else _security_context(pod),
     }
     security = pods.security_context(pod)
     arguments = [("--uid", security.get("runAsUser")), ("--gid", security.get("fsGroup"))]
     texts = [text for option, value in arguments if value is not None for text in (option, str(value))]
-    if texts:
+    if bare and texts:
         container["args"] = texts
     resources = default_resources(pod, settings)
     if resources is not None:
@@ -142,12 +147,19 @@ def _grace(pod: Json) -> float:
     return max(total - _GRACE_MARGIN, total / 2, _SHORTEST_GRACE)
 
 
-def _mounts(resolution: Resolution) -> Iterator[Json]:
+def _mounts(pod: Json, resolution: Resolution) -> Iterator[Json]:
     yield volumes.export_mount(resolution)
+    if resolution.mode is Mode.NATIVE and _mask_comes_first(pod, resolution):
+        yield volumes.own_mount(resolution)
     yield {"name": names.STORAGE_VOLUME, "mountPath": names.STORAGE_DIR, "readOnly": True}
     yield {"name": names.PODINFO_VOLUME, "mountPath": names.PODINFO_DIR, "readOnly": True}
     if resolution.spec.credentials is not Credentials.CHAIN:
         yield volumes.token_mount()
+
+
+def _mask_comes_first(pod: Json, resolution: Resolution) -> bool:
+    """Whether our directory must be there before the runtime makes it as root, for a sidecar that is not."""
+    return bool(pods.security_context(pod).get("runAsUser")) and resolution.volume.kind is not VolumeKind.HOST_PATH
 
 
 def _security_context(pod: Json) -> Json:

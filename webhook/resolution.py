@@ -136,7 +136,7 @@ def _host_path(namespace: str, workload: str, settings: InjectionSettings) -> st
 
 def _shared_keys(pod: Json, spec: SyncSpec, device: Device) -> tuple[str, ...]:
     owner = pods.controller(pod) or {}
-    if owner.get("kind") not in _REPLICATED or device.own:
+    if str(owner.get("kind")) not in _REPLICATED or device.own:
         return ()
     targets = (mapping.target for mapping in spec.egress)
     return tuple(target for target in targets if not any(name in target for name in _NAME_PER_POD))

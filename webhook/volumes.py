@@ -15,6 +15,7 @@ from webhook.pods import Json
 from webhook.resolution import Resolution
 
 _READABLE: Final = 0o644
+_OWN_MOUNT: Final = "/run/data-sync/own"
 
 
 def pod_volumes(resolution: Resolution, *, shadow_token: bool) -> list[Json]:
@@ -74,6 +75,19 @@ def export_mount(resolution: Resolution) -> Json:
     if resolution.scope is Scope.POD:
         mount["subPathExpr"] = "$(POD_NAME)"
     return mount
+
+
+def own_mount(resolution: Resolution) -> Json:
+    """Our own directory of the exported volume once more, where nobody looks.
+
+    For a ``subPath`` kubelet makes the directory, with the volume's own mode, before the container starts. Else
+    the container runtime makes it, as root, for the first mask that is mounted there, and a sidecar that is not
+    root could never write into it. It is used through ``/export`` alone: renames do not cross mounts.
+    """
+    mount: Json = {"name": resolution.export_volume, "mountPath": _OWN_MOUNT, "readOnly": True}
+    if resolution.scope is Scope.POD:
+        return {**mount, "subPathExpr": f"$(POD_NAME)/{names.OWN_DIR}"}
+    return {**mount, "subPath": names.OWN_DIR}
 
 
 def app_mounts(resolution: Resolution) -> list[Json]:

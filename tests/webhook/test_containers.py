@@ -208,3 +208,37 @@ def test_what_counts_as_below_export(path: str | None, taken: bool) -> None:
     from webhook.decision import _in_export
 
     assert _in_export(path) is taken
+
+
+AS_USER: Json = {"securityContext": {"runAsUser": 1000}}
+
+
+def with_volume(volume: str, mode: str, scope: str = "workload") -> Json:
+    annotations = {names.VOLUME: volume, names.SIDECAR_MODE: mode, names.EXPORT_SCOPE: scope}
+    return injected(annotations=annotations, **AS_USER)
+
+
+@pytest.mark.parametrize("volume", ["emptyDir", "pvc:data"])
+@pytest.mark.parametrize("scope", ["workload", "pod"])
+def test_a_sidecar_that_is_not_root_has_kubelet_make_its_directory(volume: str, scope: str) -> None:
+    pod = with_volume(volume, "native", scope)
+    (sidecar,) = pod["spec"]["initContainers"]
+    own = next(mount for mount in sidecar["volumeMounts"] if mount["mountPath"] == "/run/data-sync/own")
+    where = {"subPathExpr": "$(POD_NAME)/.data-sync"} if scope == "pod" else {"subPath": ".data-sync"}
+    assert own == {"name": "export-web", "mountPath": "/run/data-sync/own", "readOnly": True, **where}
+
+
+def test_a_classic_sidecar_that_is_not_root_has_its_directory_made_before_any_other_container() -> None:
+    pod = with_volume("emptyDir", "classic")
+    (init,) = pod["spec"]["initContainers"]
+    assert init["name"] == names.INIT_CONTAINER
+    assert init["securityContext"] == pod["spec"]["containers"][-1]["securityContext"]
+    assert "args" not in init
+
+
+@pytest.mark.parametrize("user", [{}, {"securityContext": {"runAsUser": 0}}])
+def test_a_root_sidecar_needs_neither(user: Json) -> None:
+    for mode in ("native", "classic"):
+        pod = injected(annotations={names.VOLUME: "emptyDir", names.SIDECAR_MODE: mode}, **user)
+        assert "/run/data-sync/own" not in str(pod)
+        assert names.INIT_CONTAINER not in str(pod)
