@@ -4,6 +4,7 @@
 ``python -m sidecar --once``   one full cycle; exit 0 in sync, 1 some file failed, 2 misconfigured
 ``python -m sidecar init``     what the init container does: owner record and directory rights
 ``python -m sidecar wait``     wait for the sidecar beside this container to have sent everything; exit 0, else 1
+``python -m sidecar explain PATH``, ``verify``, ``--once --dry-run``: look, and change nothing
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 from collections.abc import Mapping as Dict
+from contextlib import closing
 
 from contract.spec import SpecError
 from contract.storage import Credentials, Storage
@@ -24,15 +27,16 @@ from runtime.logs import configure, fields
 from runtime.shutdown import Shutdown
 from runtime.tls import TlsFiles
 from sidecar.budget import RequestBudget
-from sidecar.engine import MISCONFIGURED, Engine
+from sidecar.commands.initialise import initialise
+from sidecar.commands.parser import parse
+from sidecar.engine import MISCONFIGURED, SOME_FAILED, Engine
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Opened, OpenStore
 from sidecar.metrics import Metrics
-from sidecar.ownership import prepare
 from sidecar.page import document
 from sidecar.progress import Progress
 from sidecar.report import about_this, report
-from sidecar.settings import OFF, Settings
+from sidecar.settings import OFF, Settings, Waiting
 from sidecar.waiting import wait
 
 log = logging.getLogger("sidecar")
@@ -40,7 +44,7 @@ log = logging.getLogger("sidecar")
 
 def main(arguments: list[str] | None = None, env: Dict[str, str] | None = None) -> int:
     """Run the command that ``arguments`` name with the environment ``env``; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parse(arguments)
     configure()
     if options.command == "wait":
         return 0 if wait(options.seconds) else 1
@@ -50,10 +54,39 @@ def main(arguments: list[str] | None = None, env: Dict[str, str] | None = None) 
         for fault in error.faults:
             log.error("misconfigured", **fields(error=fault))
         return MISCONFIGURED
-    configure(settings.log_level)
     if options.command == "init":
-        return _init(settings, options.uid, options.gid)
+        configure(settings.log_level)
+        return initialise(settings, options.uid, options.gid)
+    if options.command or options.dry_run:
+        configure("ERROR")  # what a person asked for is printed; the log would only stand between
+        return _look(settings, options)
+    configure(settings.log_level)
     return _sync(settings, once=options.once)
+
+
+def _look(settings: Settings, options: argparse.Namespace) -> int:
+    # Imported here: a device runs many sidecars, and none of them should hold what is asked once.
+    from sidecar.commands.dry_run import DryRun  # noqa: PLC0415
+    from sidecar.commands.explain import Explain  # noqa: PLC0415
+    from sidecar.commands.scene import set_scene  # noqa: PLC0415
+    from sidecar.commands.verify import Verify  # noqa: PLC0415
+
+    shutdown = Shutdown(settings.grace_period)
+    opener = _store_opener(shutdown, lambda _operation, _code: None, lambda _skew: None, lambda _operation: None)
+    try:
+        with closing(set_scene(settings, opener)) as scene:
+            if options.command == "explain":
+                return Explain(scene, remote=options.remote).run(options.path)
+            if isinstance(scene.storage, Waiting):
+                raise Misconfigured("open", "the bucket", scene.storage.reason)
+            if options.command == "verify":
+                return Verify(scene, bodies=options.bodies, one_way=options.one_way).run()
+            return DryRun(scene, time.time).run()
+    except SyncError as error:
+        print(error, file=sys.stderr)
+        return MISCONFIGURED if isinstance(error, Misconfigured) else SOME_FAILED
+    except KeyboardInterrupt:
+        return SOME_FAILED
 
 
 def _sync(settings: Settings, *, once: bool) -> int:
@@ -63,7 +96,13 @@ def _sync(settings: Settings, *, once: bool) -> int:
     progress = Progress()
     metrics = Metrics(progress)
     budget = RequestBudget(settings.request_budget, settings.state_dir)
-    engine = Engine(settings, progress, metrics, shutdown, _store_opener(shutdown, metrics, budget), budget=budget)
+
+    def on_request(operation: str, code: str) -> None:
+        metrics.on_request(operation, code)
+        budget.count(operation, code)
+
+    opener = _store_opener(shutdown, on_request, metrics.on_skew, budget.allow)
+    engine = Engine(settings, progress, metrics, shutdown, opener, budget=budget)
     if once:
         return engine.once()
     about = about_this(settings, time.time())
@@ -99,34 +138,22 @@ def _listen(endpoints: Endpoints, listen: str) -> bool:
     return True
 
 
-def _store_opener(shutdown: Shutdown, metrics: Metrics, budget: RequestBudget) -> OpenStore:
+def _store_opener(
+    shutdown: Shutdown,
+    on_request: Callable[[str, str], None],
+    on_skew: Callable[[float], None],
+    allow: Callable[[str], None],
+) -> OpenStore:
     # Imported here: `init` and `--help` need no S3 library, and a device starts many of them.
     from sidecar.remote.retry import Retry, RetryingStore, RetryPolicy  # noqa: PLC0415
     from sidecar.remote.s3 import S3Store  # noqa: PLC0415
 
-    def on_request(operation: str, code: str) -> None:
-        metrics.on_request(operation, code)
-        budget.count(operation, code)
-
     def open_store(storage: Storage, credentials: Credentials) -> Opened:
-        retry = Retry(RetryPolicy(), shutdown.wait, random.random, time.monotonic, budget.allow)
-        bucket = S3Store(storage, credentials, attempt=retry.call, on_request=on_request, on_skew=metrics.on_skew)
+        retry = Retry(RetryPolicy(), shutdown.wait, random.random, time.monotonic, allow)
+        bucket = S3Store(storage, credentials, attempt=retry.call, on_request=on_request, on_skew=on_skew)
         return Opened(RetryingStore(bucket, retry), bucket.close)
 
     return open_store
-
-
-def _init(settings: Settings, uid: int | None, gid: int | None) -> int:
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    try:
-        aside = prepare(settings.export_dir, settings.spec.owner, uid, gid, stamp)
-    except SyncError as error:
-        log.error("directory cannot be prepared", **fields(reason=error.reason, error=str(error)))
-        return 1
-    if aside is not None:
-        log.warning("another owner's files were set aside", **fields(directory=settings.export_dir, aside=aside))
-    log.info("directory prepared", **fields(directory=settings.export_dir, uid=uid, gid=gid))
-    return 0
 
 
 def _log_settings(settings: Settings) -> None:
@@ -150,19 +177,6 @@ def _log_settings(settings: Settings) -> None:
             grace_period=settings.grace_period,
         ),
     )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sidecar", description="Syncs /export with an S3 bucket.")
-    parser.add_argument("--version", action="version", version=VERSION)
-    parser.add_argument("--once", action="store_true", help="one full cycle; exit 0 in sync, 1 failed, 2 misconfigured")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    init = commands.add_parser("init", help="settle whose directory this is and make its top writable")
-    init.add_argument("--uid", type=int, help="the user that the pod runs as")
-    init.add_argument("--gid", type=int, help="the group that shares the pod's volumes")
-    waiting = commands.add_parser("wait", help="wait until the sidecar of this pod has sent everything; exit 0, else 1")
-    waiting.add_argument("--seconds", type=float, default=300.0, help="how long at most")
-    return parser
 
 
 if __name__ == "__main__":

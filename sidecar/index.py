@@ -36,8 +36,8 @@ MOST_UNWRITTEN: Final = 20_000  # rows kept in memory while they cannot be writt
 _COLUMNS: Final = "path, size, mtime_ns, ctime_ns, inode, sha256, etag, remote_size, recheck_at, gone_at"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM agreed"  # noqa: S608 - constants
 _INSERT: Final = f"INSERT OR REPLACE INTO agreed (scope, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-_ROWS: Final = f"{_SELECT} WHERE scope = ? ORDER BY path"
-_ROW: Final = f"{_SELECT} WHERE scope = ? AND path = ?"
+ROWS: Final = f"{_SELECT} WHERE scope = ? ORDER BY path"
+ROW: Final = f"{_SELECT} WHERE scope = ? AND path = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class Index:
         self.path = path
         self._rows: dict[tuple[int, str], Agreed] = {}
         self._unwritable = False
+        self._write_at = _PENDING_ROWS  # rows waiting, at which they are written
         self._writer = open_or_start_afresh(path)
         self._identity = identity(path)
 
@@ -139,8 +140,8 @@ class Index:
         with translated(self.path):
             reader = connect(self.path)
             try:
-                for row in reader.execute(_ROWS, (scope,)):
-                    yield _agreed(row)
+                for row in reader.execute(ROWS, (scope,)):
+                    yield agreed_row(row)
             finally:
                 reader.close()
 
@@ -150,13 +151,13 @@ class Index:
         if pending is not None:
             return pending
         with translated(self.path):
-            found = self._writer.execute(_ROW, (scope, path)).fetchone()
-        return _agreed(found) if found else None
+            found = self._writer.execute(ROW, (scope, path)).fetchone()
+        return agreed_row(found) if found else None
 
     def record(self, scope: int, agreed: Agreed) -> None:
         """Remember ``agreed``; durable after the next :meth:`commit`, which comes by itself every few hundred rows."""
         self._rows[(scope, agreed.path)] = agreed
-        if len(self._rows) % _PENDING_ROWS == 0 or len(self._rows) >= MOST_UNWRITTEN:
+        if len(self._rows) >= self._write_at:
             self.commit()
 
     def commit(self) -> None:
@@ -180,10 +181,11 @@ class Index:
             if not self._unwritable:
                 log.error("index cannot be written; remembering in memory", **fields(error=str(error)))
             self._unwritable = True
+            self._write_at = min(MOST_UNWRITTEN, max(_PENDING_ROWS, 2 * len(self._rows)))
             return error
         if self._unwritable:
             log.info("index is written again", **fields(index=self.path))
-        self._unwritable = False
+        self._unwritable, self._write_at = False, _PENDING_ROWS
         return None
 
     def _write(self) -> None:
@@ -280,7 +282,7 @@ class Index:
             self._writer.execute("DELETE FROM held WHERE id = ?", (number,))
 
 
-def _agreed(row: tuple[str, int, int, int, int, bytes, str, int, float, float]) -> Agreed:
+def agreed_row(row: tuple[str, int, int, int, int, bytes, str, int, float, float]) -> Agreed:
     path, size, mtime, ctime, inode, sha256, etag, remote_size, recheck_at, gone_at = row
     local = Fingerprint(size, mtime, ctime, inode)
     return Agreed(RelativePath(path), local, sha256, ETag(etag), remote_size, recheck_at, gone_at)

@@ -119,6 +119,19 @@ def open_state(state_dir: str, owner: Owner | None) -> OwnerRecord:
     return record
 
 
+def read_record(state_dir: str) -> OwnerRecord | None:
+    """The record of a directory as it is; None where there is none yet. Changes nothing.
+
+    Raises:
+        Misconfigured: it is no owner record.
+        LocalFault: it cannot be read.
+    """
+    try:
+        return _read(state_dir)
+    except OSError as error:
+        raise from_os_error("read", state_dir, error) from error
+
+
 def prepare(export_dir: str, owner: Owner | None, uid: int | None, gid: int | None, stamp: str) -> str | None:
     """What the init container does: settle whose directory this is, and make its top usable. Never recursive.
 

@@ -119,7 +119,7 @@ def plan_egress(
     ``remote`` is a listing to reconcile with, or None in an ordinary cycle, which then needs no
     request at all. ``now`` is in seconds since the epoch, for content checks that are due.
     """
-    for path, seen, known, there in _aligned(local, agreed, remote or ()):
+    for path, seen, known, there in aligned(local, agreed, remote or ()):
         if seen is None:  # removed on the device: no action, and remembered in case it returns
             if known is not None:
                 absent(Absent(known, remote is not None and there is None))
@@ -138,7 +138,7 @@ def plan_ingress(
     absent: Callable[[Absent], None] = _unheard,
 ) -> Iterator[Compare | Download]:
     """What must come to the device (rules 3 to 5, 10). ``restore``: bring back what the workload deleted."""
-    for path, seen, known, there in _aligned(local, agreed, remote):
+    for path, seen, known, there in aligned(local, agreed, remote):
         if there is None:  # removed from the bucket: no action
             if known is not None:
                 absent(Absent(known, seen is None))
@@ -169,7 +169,7 @@ def plan_ingress_of(
 
     ``look`` is asked for a file's fingerprint when it matters; all others are taken to be as agreed.
     """
-    for path, _, known, there in _aligned((), agreed, remote):
+    for path, _, known, there in aligned((), agreed, remote):
         if there is None and known is not None:
             absent(Absent(known, both=False))
         if there is None or (known is not None and _same_object(known, there) and not touched(path)):
@@ -217,7 +217,7 @@ _A = TypeVar("_A", bound=_HasPath)
 _R = TypeVar("_R", bound=_HasPath)
 
 
-def _aligned(
+def aligned(
     local: Iterable[_L], agreed: Iterable[_A], remote: Iterable[_R]
 ) -> Iterator[tuple[RelativePath, _L | None, _A | None, _R | None]]:
     """Merge three ascending streams by path, one row a path."""

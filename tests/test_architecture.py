@@ -89,7 +89,7 @@ ONE_PLACE: dict[str, tuple[str, ...]] = {
     "kubernetes": ("controller/cluster.py", "controller/handlers.py"),
     "kopf": ("controller/handlers.py",),
     "inotify_simple": ("sidecar/local/watch.py",),
-    "sqlite3": ("sidecar/index.py", "sidecar/database.py"),
+    "sqlite3": ("sidecar/index.py", "sidecar/index_reader.py", "sidecar/database.py"),
     # Only for the default chain of credentials: requests are our own.
     "boto3": ("demo/s3server.py", "demo/bucket.py"),
     "botocore": ("sidecar/remote/credentials.py", "demo/s3server.py", "demo/bucket.py"),
