@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from contract.conditions import Condition as Says
 from controller import conditions, device_status, directories, status
 from controller.cluster import Cluster
 from controller.conditions import Condition
@@ -115,7 +116,9 @@ class DeviceReporter(_Reporter):
         draining, again = self._requests.follow(device, lambda id_: self._drainer.of_device(device, id_))
         if again == 0.0:
             return again  # it has a new version now
-        written = self._write(device, after, [*status.warnings(seen), *([draining] if draining else [])])
+        # Refused is what CredentialsReady tells already.
+        warnings = [one for one in status.warnings(seen) if one.type != Says.REFUSED]
+        written = self._write(device, after, [*warnings, *([draining] if draining else [])])
         return written if again is None else again
 
     def _kept(self, device: Json, seen: Sequence[Sighting]) -> dict[str, list[directories.Directory]]:

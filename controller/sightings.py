@@ -79,6 +79,7 @@ class Sighting:
     asked: float | None = None
     fault: str = ""  # why the last asking failed
     tries: int = 0  # in vain, since it last answered
+    silent_since: float | None = None  # the first of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,9 @@ class Sightings:
             before = self._known.get(uid)
             if before is None:
                 return None
-            self._known[uid] = replace(before, report=report, heard=when, asked=when, fault="", tries=0)
+            self._known[uid] = replace(
+                before, report=report, heard=when, asked=when, fault="", tries=0, silent_since=None
+            )
             return before.report
 
     def miss(self, uid: str, fault: str, when: float) -> None:
@@ -239,7 +242,9 @@ class Sightings:
         with self._lock:
             before = self._known.get(uid)
             if before is not None:
-                self._known[uid] = replace(before, asked=when, fault=fault[:_LONGEST_ERROR], tries=before.tries + 1)
+                since = when if before.silent_since is None else before.silent_since
+                after = replace(before, asked=when, tries=before.tries + 1, silent_since=since)
+                self._known[uid] = replace(after, fault=fault[:_LONGEST_ERROR])
 
 
 def _sidecar(spec: Json) -> Json:

@@ -51,11 +51,11 @@ class Structure:
 
 def is_offline(sighting: Sighting, now: float) -> bool:
     """Whether nothing was heard of a pod for so long that this means something."""
-    if not sighting.fault:
+    if sighting.silent_since is None:
         return False  # nobody has asked in vain
     if sighting.heard is not None:
         return now - sighting.heard >= OFFLINE_AFTER
-    return now - time_of(sighting.pod.created) >= STARTING_FOR
+    return now - sighting.silent_since >= STARTING_FOR
 
 
 def workload_status(
@@ -97,8 +97,9 @@ def _pending(before: Json, sightings: Sequence[Sighting]) -> Json:
         place = (one.pod.node, one.pod.device, one.pod.kind)
         if place not in holders or not one.report.standby:
             holders[place] = one
-    if not holders and sightings:
-        return dict(before.get("pending") or {"files": None, "bytes": None})  # nothing heard yet, or any more
+    if not holders:  # nothing heard yet, or any more; never a false 0
+        known = before.get("pending") if sightings else None
+        return dict(known or {"files": None, "bytes": None})
     reports = [one.report for one in holders.values() if one.report is not None]
     return {
         "files": sum(one.pending_files or 0 for one in reports),
