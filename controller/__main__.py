@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     repair.add_argument("--restart", action="store_true", help="evict those that something makes anew")
     repair.set_defaults(run=_repair)
+    letting_go = commands.add_parser(
+        "let-go",
+        help="take our finalizers off devices and workloads; for after an uninstall",
+        description="Take our finalizers off devices and workloads, so that they can be deleted without a controller. "
+        "Claims and data stay.",
+    )
+    letting_go.set_defaults(run=_let_go)
     for command in (status, repair):
         command.add_argument("-o", "--output", choices=["table", "json"], default="table")
     for command in (status, explain, repair):
@@ -97,6 +104,13 @@ def _repair(options: argparse.Namespace) -> int:
 
     view = View(options.namespace, as_json=options.output == "json")
     return repair(_connect(options), view, restart=options.restart)
+
+
+def _let_go(options: argparse.Namespace) -> int:
+    from controller.letting_go import let_go  # noqa: PLC0415 - --help needs no client
+
+    print(f"finalizers taken off {let_go(_connect(options))} devices and workloads")
+    return 0
 
 
 def _connect(options: argparse.Namespace) -> Cluster:

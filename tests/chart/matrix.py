@@ -26,6 +26,8 @@ EVERYTHING: dict[str, Any] = {
         "dashboards": {"enabled": True, "annotations": {"folder": "Edge"}},
     },
     "networkPolicy": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
+    "repair": {"enabled": True, "restart": True},
+    "storage": {"default": {"configMap": "bucket", "secret": "keys"}},
     "test": {"bucket": {"configMap": "bucket", "secret": "keys"}},
 }
 POLICIES = {"policies": {"injection": "Deny", "hostPath": "Deny", "template": "Warn"}}
@@ -58,5 +60,7 @@ MATRIX: dict[str, dict[str, Any]] = {
     "service-monitor": {"monitoring": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
     "flotta-layout": {"export": {"layout": "flotta", "flottaNamespace": "edge"}},
     "openshift": SCC,
+    "repair-listing": {"repair": {"enabled": True}},
+    "default-by-chain": {"storage": {"default": {"configMap": "bucket", "credentials": "chain"}}},
     "names": {"fullnameOverride": "sync", "priorityClass": {"name": "mine", "create": False}},
 }

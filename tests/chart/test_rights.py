@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from controller.__main__ import main as controller
 from tests.chart.matrix import EVERYTHING, MATRIX, POLICIES
-from tests.chart.rendered import Object, objects, only
+from tests.chart.rendered import Object, objects, only, pod_specs
 from tests.controller import rights
 
 # What the webhook's catalog watches, and its certificates; see webhook/catalog.py and webhook/rotation.py.
@@ -81,3 +82,35 @@ def test_programs_have_accounts_of_their_own_and_nobody_gets_a_token_unasked() -
     assert all(one["automountServiceAccountToken"] is False for one in found if one["kind"] == "ServiceAccount")
     bindings: list[Any] = [one for one in found if one["kind"].endswith("RoleBinding")]
     assert {subject["name"] for one in bindings for subject in one["subjects"]} <= accounts
+
+
+def test_only_repair_may_evict_and_only_when_it_is_told_to_restart() -> None:
+    for values, expected in (
+        ({}, set()),
+        ({"repair": {"enabled": True}}, set()),
+        ({"repair": {"enabled": True, "restart": True}}, {"data-sync-repair"}),
+    ):
+        roles = [one for one in objects(values) if one["kind"] == "ClusterRole"]
+        evicting = {one["metadata"]["name"] for one in roles if ("", "pods/eviction") in granted(one)}
+        deleting = {one["metadata"]["name"] for one in roles if "delete" in granted(one).get(("", "pods"), ())}
+        assert (evicting, deleting) == (expected, set())
+
+
+def test_the_jobs_run_commands_that_the_controller_has(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, spec in pod_specs(objects(EVERYTHING)).items():
+        (container,) = spec["containers"]
+        if container["command"][:3] == ["python", "-m", "controller"]:
+            with pytest.raises(SystemExit) as ended:
+                controller([*container["command"][3:], "--help"])
+            assert ended.value.code == 0, name
+
+
+def test_what_runs_after_an_uninstall_ends_by_itself_and_leaves_nothing() -> None:
+    hooks = [one for one in objects() if one["metadata"]["name"] == "data-sync-let-go"]
+    assert {one["kind"] for one in hooks} == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"}
+    for one in hooks:
+        annotations = one["metadata"]["annotations"]
+        assert annotations["helm.sh/hook"] == "post-delete"
+        assert {"hook-succeeded", "hook-failed"} <= set(annotations["helm.sh/hook-delete-policy"].split(","))
+    job = only(hooks, "Job", "data-sync-let-go")
+    assert job["spec"]["activeDeadlineSeconds"] <= 120

@@ -81,6 +81,8 @@ def test_every_value_is_used_by_a_template() -> None:
         pytest.param({"webhook": {"hostNetwork": True}}, ["kubelet"], id="kubelet's port under hostNetwork"),
         pytest.param({"webhook": {"port": 9346}}, ["metricsPort"], id="one port twice"),
         pytest.param({"webhook": {"excludedNamespaces": ["x"]}}, ["kube-system"], id="kube-system not excluded"),
+        pytest.param({"storage": {"default": {"secret": "x"}}}, ["default.configMap"], id="keys without a bucket"),
+        pytest.param({"storage": {"default": {"configMap": "x"}}}, ["default.secret", "chain"], id="no keys"),
         pytest.param({"test": {"bucket": {"secret": "x"}}}, ["configMap and secret"], id="half a bucket"),
     ],
 )

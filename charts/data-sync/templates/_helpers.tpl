@@ -106,6 +106,14 @@ capabilities:
 {{- if ne (empty .Values.test.bucket.configMap) (empty .Values.test.bucket.secret) -}}
 {{- fail "test.bucket needs both configMap and secret, or neither" -}}
 {{- end -}}
+{{- with .Values.storage.default -}}
+{{- if and .secret (not .configMap) -}}
+{{- fail "storage.default.secret needs storage.default.configMap, which says where the bucket is" -}}
+{{- end -}}
+{{- if and .configMap (not .secret) (eq .credentials "keys") -}}
+{{- fail "storage.default.configMap needs storage.default.secret, or storage.default.credentials: chain" -}}
+{{- end -}}
+{{- end -}}
 {{- range $name := list "injection" "hostPath" "template" -}}
 {{- if and (index $.Values.policies $name) (not (include "data-sync.hasPolicies" $)) -}}
 {{- fail (printf "policies.%s needs Kubernetes 1.30 or newer; this one is %s" $name $.Capabilities.KubeVersion.Version) -}}
@@ -146,4 +154,48 @@ capabilities:
 {{- with .Values.controller.env }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Pod template of a job that runs one command of the controller: root, component, account, command. */}}
+{{- define "data-sync.jobPod" -}}
+metadata:
+  labels:
+    {{- include "data-sync.labels" . | nindent 4 }}
+    data-sync.project-flotta.io/inject: disabled
+spec:
+  serviceAccountName: {{ .account }}
+  automountServiceAccountToken: true
+  enableServiceLinks: false
+  restartPolicy: Never
+  {{- with .root.Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- include "data-sync.podSecurity" .root | nindent 4 }}
+  {{- with .root.Values.controller.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .root.Values.controller.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: controller
+      image: {{ include "data-sync.image" (dict "root" .root "image" .root.Values.webhook.image) }}
+      imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      command: {{ concat (list "python" "-m" "controller") .command | toJson }}
+      resources:
+        {{- toYaml .root.Values.controller.resources | nindent 8 }}
+      securityContext:
+        {{- include "data-sync.containerSecurity" .root | nindent 8 }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+  volumes:
+    - name: tmp
+      emptyDir:
+        medium: Memory
+        sizeLimit: 16Mi
 {{- end -}}
