@@ -112,7 +112,7 @@ def test_the_controllers_variables_are_settings_it_starts_with() -> None:
     settings = ControllerSettings.from_env(variables("controller"))
     assert settings.metrics_listen.endswith(f":{ports('controller')['metrics']}")
     assert settings.lease_name == "data-sync-controller"
-    assert settings.storage == ControllerSettings().storage
+    assert (settings.storage, settings.drain) == (ControllerSettings().storage, ControllerSettings().drain)
 
 
 @pytest.mark.parametrize("component", ["webhook", "controller"])
