@@ -72,7 +72,7 @@ def _look(settings: Settings, options: argparse.Namespace) -> int:
     from sidecar.commands.verify import Verify  # noqa: PLC0415
 
     shutdown = Shutdown(settings.grace_period)
-    opener = _store_opener(shutdown, lambda _operation, _code: None, lambda _skew: None, lambda _operation: None)
+    opener = _store_opener(shutdown, lambda _operation, _code: None, lambda _skew: None, lambda _operation: None, None)
     try:
         with closing(set_scene(settings, opener)) as scene:
             if options.command == "explain":
@@ -101,7 +101,7 @@ def _sync(settings: Settings, *, once: bool) -> int:
         metrics.on_request(operation, code)
         budget.count(operation, code)
 
-    opener = _store_opener(shutdown, on_request, metrics.on_skew, budget.allow)
+    opener = _store_opener(shutdown, on_request, metrics.on_skew, budget.allow, settings.state_dir)
     engine = Engine(settings, progress, metrics, shutdown, opener, budget=budget)
     if once:
         return engine.once()
@@ -143,6 +143,7 @@ def _store_opener(
     on_request: Callable[[str, str], None],
     on_skew: Callable[[float], None],
     allow: Callable[[str], None],
+    state_dir: str | None,
 ) -> OpenStore:
     # Imported here: `init` and `--help` need no S3 library, and a device starts many of them.
     from sidecar.remote.retry import Retry, RetryingStore, RetryPolicy  # noqa: PLC0415
@@ -150,7 +151,14 @@ def _store_opener(
 
     def open_store(storage: Storage, credentials: Credentials) -> Opened:
         retry = Retry(RetryPolicy(), shutdown.wait, random.random, time.monotonic, allow)
-        bucket = S3Store(storage, credentials, attempt=retry.call, on_request=on_request, on_skew=on_skew)
+        bucket = S3Store(
+            storage,
+            credentials,
+            attempt=retry.call,
+            on_request=on_request,
+            on_skew=on_skew,
+            state_dir=state_dir,
+        )
         return Opened(RetryingStore(bucket, retry), bucket.close)
 
     return open_store

@@ -14,7 +14,7 @@ from typing import Final
 
 from contract.mapping import Mapping
 from sidecar.errors import Refused
-from sidecar.limits import Space
+from sidecar.limits import Memory, Space
 from sidecar.local.directories import Root
 from sidecar.local.staging import Staging
 from sidecar.publish import Fetched
@@ -76,6 +76,7 @@ class Bench:
     store: ObjectStore
     staging: Staging
     space: Space
+    memory: Memory  # what bodies may be held at once
     writer: str
     contention: Contention
     now: Callable[[], float]  # seconds since the epoch

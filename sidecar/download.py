@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 
 from sidecar.bench import Bench, Done, Outcome
 from sidecar.errors import ChangedWhileReading, Corrupted, from_os_error
@@ -12,8 +13,9 @@ from sidecar.local.directories import fingerprint_of
 from sidecar.local.staging import Incoming, write_all
 from sidecar.plan import Download
 from sidecar.publish import Fetched
+from sidecar.ranges import Ranges, worthwhile
 from sidecar.remote.keys import key_for
-from sidecar.remote.store import META_MTIME, META_SHA256, ObjectInfo
+from sidecar.remote.store import META_MTIME, META_SHA256, NoRanges, ObjectInfo
 from sidecar.storing import mode_from
 from sidecar.tree import Agreed, ETag, ObjectKey
 
@@ -76,22 +78,8 @@ def _equal(bench: Bench, action: Download, sha256: bytes, etag: ETag, size: int)
 
 def _fetch(bench: Bench, action: Download, key: ObjectKey, incoming: Incoming) -> Fetched:
     path = bench.path(action.path)
-    digest = hashlib.sha256()
-    size = 0
-    with bench.store.get(key, action.remote.etag) as download:
-        for chunk in download.chunks:
-            bench.beat()
-            bench.throttle(len(chunk))
-            try:
-                write_all(incoming.fd, chunk)
-            except OSError as error:
-                raise from_os_error("write", path, error) from error
-            digest.update(chunk)
-            size += len(chunk)
-    info = download.info
-    if size != action.remote.size:
-        raise Corrupted("get", key, f"{size} bytes came, {action.remote.size} were listed")
-    if info.metadata.get(META_SHA256, digest.hexdigest()) != digest.hexdigest():
+    info, sha256 = _body(bench, action, key, incoming)
+    if info.metadata.get(META_SHA256, sha256.hex()) != sha256.hex():
         raise Corrupted("get", key, f"the body does not have the SHA-256 in its metadata ({META_SHA256})")
     mtime, mode = _mtime_ns(info), mode_from(bench.mapping, info.metadata)
     try:
@@ -101,7 +89,30 @@ def _fetch(bench: Bench, action: Download, key: ObjectKey, incoming: Incoming) -
         placed = fingerprint_of(os.fstat(incoming.fd))
     except OSError as error:
         raise from_os_error("write", path, error) from error
-    return Fetched(action, path, incoming.name, digest.digest(), placed)
+    return Fetched(action, path, incoming.name, sha256, placed)
+
+
+def _body(bench: Bench, action: Download, key: ObjectKey, incoming: Incoming) -> tuple[ObjectInfo, bytes]:
+    """Fetch the body into staging; returns what is known of the object, and the SHA-256 of what came."""
+    size, etag, path = action.remote.size, action.remote.etag, bench.path(action.path)
+    if worthwhile(size):
+        with suppress(NoRanges):
+            return Ranges(bench, key, etag, size, incoming.fd, path).fetch()
+    digest = hashlib.sha256()
+    received = 0
+    with bench.store.get(key, etag) as download:
+        for chunk in download.chunks:
+            bench.beat()
+            bench.throttle(len(chunk))
+            try:
+                write_all(incoming.fd, chunk)
+            except OSError as error:
+                raise from_os_error("write", path, error) from error
+            digest.update(chunk)
+            received += len(chunk)
+    if received != size:
+        raise Corrupted("get", key, f"{received} bytes came, {size} were listed")
+    return download.info, digest.digest()
 
 
 def _mtime_ns(info: ObjectInfo) -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -143,6 +144,32 @@ class Bandwidth:
             self._next = max(self._next, now - 1.0) + size / self._rate
         if wait > 0:
             self._sleep(wait)
+
+
+class Memory:
+    """Bytes of bodies that may be held at once, over all threads. Whoever asks for more than all gets all.
+
+    A thread leases once at a time, so that none waits for what it holds itself.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._left = size
+        self._freed = threading.Condition()
+
+    @contextmanager
+    def lease(self, size: int) -> Iterator[None]:
+        """Wait until ``size`` bytes may be held, and hold them."""
+        size = min(size, self._size)
+        with self._freed:
+            self._freed.wait_for(lambda: self._left >= size)
+            self._left -= size
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._left += size
+                self._freed.notify_all()
 
 
 def _available(status: os.statvfs_result) -> int:

@@ -7,6 +7,7 @@ store, lock) is handed in by the engine.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from sidecar.plan import Action, Download, RemoteFile, plan_egress, plan_egress_
 from sidecar.progress import Tally
 from sidecar.publish import Publisher
 from sidecar.recorder import Recorder
+from sidecar.remote.keys import listing_prefix
 from sidecar.remote.order import ListingOutOfOrder, Ordering
 from sidecar.remote.store import ObjectStore
 from sidecar.settling import Settling, StillSettling
@@ -74,6 +76,7 @@ class Pass:
         self._mapping = bench.mapping
         self._scope = scope
         self._tally = tally
+        self._walked_at: float | None = None  # when the walk began that has seen every file
 
     def run(self, select: Callable[[Iterator[Action]], Iterable[Action]] = lambda actions: actions) -> None:
         """Sync the mapping. ``select`` may reorder or cut short what was planned."""
@@ -91,6 +94,9 @@ class Pass:
             self._failed(Internal("sync", self._mapping.directory, type(error).__name__))
         finally:
             self._remember()
+        if self._walked_at is not None and self._tally.complete and not self._tally.reasons:
+            # Every file was seen, and every large one gone on with: what is left unfinished is nobody's.
+            self._tools.store.end_abandoned(listing_prefix(self._mapping.prefix), self._walked_at)
 
     def _once(self, number: int, select: Callable[[Iterator[Action]], Iterable[Action]]) -> None:
         tools, egress = self._tools, self._mapping.direction is Direction.EGRESS
@@ -134,7 +140,9 @@ class Pass:
             yield from plan_egress_of(sides.changed(number), now)
             return
         listing = self._listing_if_possible(sides) if reconciling else None
+        started = time.time()
         yield from plan_egress(sides.walk(), sides.rows(number), listing, now, absences)
+        self._walked_at = started
         if reconciling and self._tally.error is None:
             self._tools.reconciliation.done(number)
 

@@ -25,7 +25,7 @@ from sidecar.database import IndexBroken
 from sidecar.errors import SyncError
 from sidecar.filtering import Filter, Filters
 from sidecar.index import Index, Scope
-from sidecar.limits import Bandwidth, Space
+from sidecar.limits import Bandwidth, Memory, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root
 from sidecar.local.staging import Staging
@@ -44,6 +44,7 @@ from sidecar.watches import Watches
 log = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 16  # transfers at once
+BODIES: Final = 48 * 2**20  # bytes of files held in memory at once
 SORTED_FLUSH: Final = 100_000  # files that the last flush sorts by size; any more go as they come
 STOP_MARGIN: Final = 2.0  # seconds of the grace period kept for writing down what is left
 
@@ -80,6 +81,7 @@ class Syncer:
         self._now = now
         self._flushing = False
         self._space = Space(settings.export_dir, settings.floor, settings.ingress_max_bytes)
+        self._memory = Memory(BODIES)
         self._bandwidth = Bandwidth(settings.bandwidth, shutdown.wait, clock)
         self._reconciliation = Reconciliation(settings.reconcile_interval, clock)
         self._contention = Contention(clock)
@@ -191,6 +193,7 @@ class Syncer:
             store=store,
             staging=staging,
             space=self._space,
+            memory=self._memory,
             writer=self._record.id,
             contention=self._contention,
             now=self._now,

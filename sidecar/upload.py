@@ -1,13 +1,13 @@
 """Sending one file: read it as one state, send it on condition, and never over a stranger's only copy.
 
-Small bodies are read whole and looked at again before the PUT; large ones are hashed first, sent by
-multipart, and looked at again before they become visible (promises 8 and 11).
+Small bodies are read whole and looked at again before the PUT; large ones are hashed first, sent in
+parts, several at once, and looked at again before they become visible (promises 8 and 11).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +15,12 @@ from contract.paths import COMPONENT_LIMIT
 from sidecar.bench import Bench, Done
 from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Refused
 from sidecar.local import files
+from sidecar.local.hashing import hash_parts, hash_whole
+from sidecar.parts import FileParts
 from sidecar.plan import Upload
 from sidecar.publish import conflict_names
 from sidecar.remote.keys import KEY_LIMIT, key_for
+from sidecar.remote.multipart import part_size
 from sidecar.remote.store import (
     META_MTIME,
     META_SHA256,
@@ -45,9 +48,11 @@ def upload(bench: Bench, action: Upload) -> Done:
     key = key_for(bench.mapping.prefix, action.path)
     path = bench.path(action.path)
     with bench.root.open_file(path) as fd:
-        if files.look(fd, path).size <= SMALL_BODY:
+        size = files.look(fd, path).size
+        if size > SMALL_BODY:
+            return _upload_large(bench, action, key, fd)
+        with bench.memory.lease(size):
             return _upload_small(bench, action, key, fd)
-        return _upload_large(bench, action, key, fd)
 
 
 def _upload_small(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done:
@@ -70,36 +75,44 @@ def _upload_small(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done
 def _upload_large(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done:
     path = bench.path(action.path)
     before = files.look(fd, path)
-    sha256 = files.hash_file(fd, path, before.size, bench.beat)
+    each = part_size(before.size)
+    sha256, known = _hashes(bench, fd, path, before, each)
     sent = _Sent(key, before.size, sha256, before, files.permissions(fd, path))
     if etag := _already_agreed(action, sent):
         return _done(bench, action, sent, etag, None)
     patient = bench.may_wait(path)
-    settled = True
+    parts = FileParts(bench, fd, path, before.size, each, known, patient=patient)
 
-    def send(condition: Condition | None) -> ETag:
-        second = hashlib.sha256()
-
-        def chunks() -> Iterator[bytes]:
-            for chunk in files.read_chunks(fd, path, before.size, bench.beat):
-                second.update(chunk)
-                bench.throttle(len(chunk))
-                yield chunk
-
-        def confirm() -> None:
-            nonlocal settled
-            settled = second.digest() == sha256
-            if not settled and patient:
+    def confirm() -> None:
+        if not _still_the_same(bench, fd, path, sent):
+            parts.differed = True
+            if patient:
                 raise ChangedWhileReading("read", path, "it is being written")
 
+    def send(condition: Condition | None) -> ETag:
         metadata = _metadata(bench, sent)
         if not patient:
             metadata.pop(META_SHA256)  # it will go as it is, so nothing may be claimed of its content
         options = options_for(bench.mapping, action.path)
-        return bench.store.put_large(key, before.size, chunks(), metadata, condition, confirm, options)
+        return bench.store.put_large(key, before.size, parts, metadata, condition, confirm, options)
 
     etag, moved = _put(bench, action, sent, send)
-    return _done(bench, action, sent, etag, moved, settled=settled)
+    return _done(bench, action, sent, etag, moved, settled=not parts.differed)
+
+
+def _hashes(bench: Bench, fd: int, path: str, seen: Fingerprint, each: int) -> tuple[bytes, dict[int, bytes] | None]:
+    """The hash of a large file; and of each of its parts where a change may leave its times alone."""
+    if bench.now() - seen.mtime_ns / 1e9 < FRESH:
+        return hash_parts(fd, path, seen.size, each, bench.beat)
+    return hash_whole(fd, path, seen.size, bench.beat), None
+
+
+def _still_the_same(bench: Bench, fd: int, path: str, sent: _Sent) -> bool:
+    """Whether what was sent is what was hashed: nothing happened to the file, or it only grew."""
+    now = files.look(fd, path)
+    if now == sent.fingerprint:
+        return True
+    return now.size >= sent.size and hash_whole(fd, path, sent.size, bench.beat) == sent.sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ LOST: Final = f"{OWN_DIR}/lost"
 
 @dataclass(slots=True)
 class Incoming:
-    """A file being written in staging; ``fd`` is open for writing until :meth:`Staging.seal`."""
+    """A file being written in staging; ``fd`` is open for writing and reading until :meth:`Staging.seal`."""
 
     name: str
     fd: int
@@ -62,7 +62,7 @@ class Staging:
             NoRoom, LocalFault: it cannot be made.
         """
         name = f"{os.getpid()}-{next(self._numbers)}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             # 0666 less the umask: what an application that writes the file itself would get.
             incoming = Incoming(name, os.open(name, flags, 0o666, dir_fd=self.incoming))

@@ -176,6 +176,18 @@ class Client:
                 return
             yield data
 
+    def into(self, ask: Ask, response: Response, view: memoryview) -> int:
+        """Fill ``view`` with the next bytes of an answer; returns how many, fewer only at the end.
+
+        Raises:
+            SyncError: it breaks off.
+        """
+        done = 0
+        with self.translating(ask):
+            while done < len(view) and (size := response.body.into(view[done:])):
+                done += size
+        return done
+
     def subject(self, ask: Ask) -> str:
         """What an error about ``ask`` names."""
         return self._bucket if ask.key is None else ask.key

@@ -33,6 +33,10 @@ class Garbled(Refused):
     """The answer, or the request, is not as HTTP or S3 has it. Asking again gives the same."""
 
 
+class UploadGone(Transient):
+    """The server knows no such multipart upload: completed, aborted, or thrown away meanwhile."""
+
+
 _BY_CODE: Final[dict[str, type[SyncError]]] = {
     "NoSuchBucket": NoSuchBucket,
     "NoSuchKey": NotFound,
@@ -61,7 +65,7 @@ _BY_CODE: Final[dict[str, type[SyncError]]] = {
     "InternalError": Transient,
     "OperationAborted": Transient,
     "ConditionalRequestConflict": Transient,  # somebody writes the same key at this moment
-    "NoSuchUpload": Transient,  # completed or aborted meanwhile: the next cycle sees which
+    "NoSuchUpload": UploadGone,
 }
 _BY_STATUS: Final[dict[int, type[SyncError]]] = {
     301: Misconfigured,

@@ -1,74 +1,150 @@
 """Objects too large for one PUT: cut into parts, and visible only once the last word is said.
 
-Part of the S3 adapter. The parts go out a few at a time while the next one is being read; nothing
-else overlaps. Resuming an upload after a restart is not here yet.
+Part of the S3 adapter. Parts go out several at once. A body that can be read anywhere is gone on with
+after a restart (``uploads.py`` remembers how far it was); one that comes as a stream is not.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from runtime.logs import fields
-from sidecar.errors import NotFound, PreconditionFailed, Quarantined, SyncError
+from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Quarantined, Refused, SyncError
 from sidecar.remote.attempt import Attempt
 from sidecar.remote.client import Ask, Client
 from sidecar.remote.documents import completion
 from sidecar.remote.etags import bare
-from sidecar.remote.failures import Garbled
+from sidecar.remote.failures import Garbled, UploadGone
 from sidecar.remote.objects import condition_headers, described, head_object, told_etag
-from sidecar.remote.store import Condition, IfAbsent, ObjectOptions
+from sidecar.remote.store import META_SHA256, Condition, IfAbsent, ObjectOptions, Parts
+from sidecar.remote.uploads import Begun, Uploads
 from sidecar.tree import ETag, ObjectKey
 
 log = logging.getLogger(__name__)
 
 OPERATION: Final = "put_large"
 SMALLEST_PART: Final = 8 * 2**20  # bytes; S3 wants 5 MiB at least
+_MIB: Final = 2**20
 _PART_COUNT: Final = 9_000  # S3 takes 10,000; a file may have grown since its size was read
 _LARGEST_OBJECT: Final = 5 * 2**40  # bytes
-_IN_FLIGHT: Final = 2  # parts sent at once, beside the one being read
+_STREAMED: Final = 2  # parts of a stream sent at once, beside the one being read
+_AT_ONCE: Final = 4  # parts of a body that can be read anywhere
 
-Part = tuple[int, str]  # number, and ETag as it came
+Sent = tuple[int, str]  # a part's number, and its ETag as it came
 
 
 def part_size(size: int) -> int:
-    """Bytes in each part of an object of about ``size`` bytes."""
-    return max(SMALLEST_PART, -(-size // _PART_COUNT))
+    """Bytes in each part of an object of about ``size`` bytes: whole MiB."""
+    return max(SMALLEST_PART, -(-size // _PART_COUNT // _MIB) * _MIB)
 
 
-def upload(
-    client: Client,
-    attempt: Attempt,
-    key: ObjectKey,
-    size: int,
-    chunks: Iterable[bytes],
-    metadata: dict[str, str],
-    condition: Condition | None,
-    confirm: Callable[[], None],
-    options: ObjectOptions,
-) -> ETag:
-    """Store an object part by part, as :meth:`ObjectStore.put_large` promises."""
-    if size > _LARGEST_OBJECT:
-        raise Quarantined(OPERATION, key, f"{size} bytes are more than an object can hold")
-    one = _Upload(client, attempt, key, attempt(OPERATION, lambda: begin(client, key, metadata, options)))
-    try:
-        parts = one.send(cut(chunks, part_size(size)))
-        confirm()
-        return one.complete(parts, condition)
-    except BaseException:
-        one.abort()
-        raise
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The object that is to be: ``size`` is about how many bytes it will have."""
+
+    key: ObjectKey
+    size: int
+    metadata: dict[str, str]
+    condition: Condition | None
+    options: ObjectOptions
+
+    @property
+    def identity(self) -> str:
+        """Equal for the same content stored in the same way; empty where the content's hash is not told."""
+        if META_SHA256 not in self.metadata:
+            return ""
+        told = [self.size, sorted(self.metadata.items()), sorted(self.options.headers().items())]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def begin(client: Client, key: ObjectKey, metadata: dict[str, str], options: ObjectOptions) -> str:
-    """Begin an upload; returns its id."""
-    found = client.document(Ask(OPERATION, "POST", key, {"uploads": ""}, described(metadata, options)))
-    if not found.get("UploadId"):
-        raise Garbled(OPERATION, key, "the server began an upload without an id")
-    return found["UploadId"]
+class Sender:
+    """Sends objects in parts. ``uploads`` None: none is gone on with after a restart. Thread-safe."""
+
+    def __init__(self, client: Client, attempt: Attempt, uploads: Uploads | None) -> None:
+        self._client = client
+        self._attempt = attempt
+        self._uploads = uploads
+
+    def send(self, wanted: Wanted, chunks: Iterable[bytes], confirm: Callable[[], None]) -> ETag:
+        """Store an object part by part, as :meth:`ObjectStore.put_large` promises."""
+        if wanted.size > _LARGEST_OBJECT:
+            raise Quarantined(OPERATION, wanted.key, f"{wanted.size} bytes are more than an object can hold")
+        if isinstance(chunks, Parts) and wanted.identity and self._uploads is not None:
+            with self._uploads.working_on(wanted.key):
+                return self._resumable(wanted, chunks, confirm, self._uploads)
+        one = self._begin(wanted)
+        try:
+            size = part_size(wanted.size)
+            if isinstance(chunks, Parts):
+                sent = one.send_any(chunks, wanted.size, size, {}, lambda *_: None)
+            else:
+                sent = one.send_stream(cut(chunks, size))
+            confirm()
+            return one.complete(sent, wanted.condition)
+        except BaseException:
+            one.abort()
+            raise
+
+    def end(self, begun: Begun) -> None:
+        """Abort an upload that nobody will go on with, and forget it."""
+        Upload(self._client, self._attempt, begun.key, begun.upload_id).abort()
+        if self._uploads is not None:
+            self._uploads.forget(begun.key)
+
+    def _resumable(self, wanted: Wanted, parts: Parts, confirm: Callable[[], None], uploads: Uploads) -> ETag:
+        begun = self._found(wanted, uploads) or self._remembered(wanted, uploads)
+        one = Upload(self._client, self._attempt, wanted.key, begun.upload_id)
+        try:
+            done, size = begun.parts, begun.part_size
+            sent = one.send_any(parts, wanted.size, size, done, lambda *part: uploads.add(wanted.key, *part))
+            confirm()
+        except UploadGone as error:
+            uploads.forget(wanted.key)  # perhaps it was completed and only the answer lost: look at what is there
+            raise PreconditionFailed(OPERATION, wanted.key, "its upload is gone from the server") from error
+        except (ChangedWhileReading, PreconditionFailed, NotFound):
+            self.end(begun)
+            raise
+        try:
+            etag = one.complete(sent, wanted.condition)
+        except UploadGone as error:
+            uploads.forget(wanted.key)
+            raise PreconditionFailed(OPERATION, wanted.key, "its upload is gone from the server") from error
+        except Refused:
+            self.end(begun)
+            raise
+        uploads.forget(wanted.key)
+        return etag
+
+    def _found(self, wanted: Wanted, uploads: Uploads) -> Begun | None:
+        begun = uploads.find(wanted.key)
+        if begun is None:
+            return None
+        if (begun.identity, begun.part_size) != (wanted.identity, part_size(wanted.size)):
+            self.end(begun)  # of an earlier content
+            return None
+        log.info("upload resumed", **fields(key=wanted.key, parts=len(begun.parts)))
+        return begun
+
+    def _remembered(self, wanted: Wanted, uploads: Uploads) -> Begun:
+        upload = self._begin(wanted)
+        begun = Begun(wanted.key, upload.id, wanted.identity, part_size(wanted.size))
+        uploads.begin(begun)
+        return begun
+
+    def _begin(self, wanted: Wanted) -> Upload:
+        ask = Ask(OPERATION, "POST", wanted.key, {"uploads": ""}, described(wanted.metadata, wanted.options))
+        upload_id = self._attempt(OPERATION, lambda: self._client.document(ask)).get("UploadId")
+        if not upload_id:
+            raise Garbled(OPERATION, wanted.key, "the server began an upload without an id")
+        return Upload(self._client, self._attempt, wanted.key, upload_id)
 
 
 def cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -85,38 +161,70 @@ def cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
         yield bytes(pending)
 
 
-class _Upload:
-    """One multipart upload under way."""
+class Upload:
+    """One multipart upload under way; ``id`` is the server's."""
 
     def __init__(self, client: Client, attempt: Attempt, key: ObjectKey, upload_id: str) -> None:
         self._client = client
         self._attempt = attempt
         self._key = key
-        self._id = upload_id
+        self.id = upload_id
 
-    def send(self, bodies: Iterator[bytes]) -> list[Part]:
-        """Send the parts, at most :data:`_IN_FLIGHT` at once; returns what completing wants to know."""
-        done: list[Part] = []
-        flying: deque[Future[Part]] = deque()
-        with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="part") as pool:
+    def send_stream(self, bodies: Iterator[bytes]) -> list[Sent]:
+        """Send the parts, at most :data:`_STREAMED` at once; returns what completing wants to know."""
+        done: list[Sent] = []
+        flying: deque[Future[Sent]] = deque()
+        with ThreadPoolExecutor(_STREAMED, thread_name_prefix="part") as pool:
             try:
                 for number, body in enumerate(bodies, start=1):
-                    if len(flying) == _IN_FLIGHT:
+                    if len(flying) == _STREAMED:
                         done.append(flying.popleft().result())
-                    flying.append(pool.submit(self._part, number, body))
+                    flying.append(pool.submit(self._part, number, body, None))
                 done.extend(each.result() for each in flying)
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)  # before aborting: a late part would stay for ever
                 raise
         return done
 
-    def complete(self, parts: list[Part], condition: Condition | None) -> ETag:
+    def send_any(
+        self, parts: Parts, size: int, each: int, done: dict[int, str], note: Callable[[int, str], None]
+    ) -> list[Sent]:
+        """Send the parts of ``each`` bytes that are not ``done``; ``note`` hears of each, in any order."""
+        missing = iter([number for number in range(1, max(1, -(-size // each)) + 1) if number not in done])
+        sent = dict(done)
+        lock = threading.Lock()
+        failed = threading.Event()
+
+        def work() -> None:
+            while not failed.is_set():
+                with lock:
+                    number = next(missing, None)
+                if number is None:
+                    return
+                offset = (number - 1) * each
+                try:
+                    with parts.part(offset, min(each, size - offset)) as part:
+                        _, etag = self._part(number, part.body, part.sha256)
+                except BaseException:
+                    failed.set()
+                    raise
+                with lock:
+                    sent[number] = etag
+                    note(number, etag)
+
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="part") as pool:
+            workers = [pool.submit(work) for _ in range(_AT_ONCE)]
+        for worker in workers:
+            worker.result()
+        return sorted(sent.items())
+
+    def complete(self, parts: list[Sent], condition: Condition | None) -> ETag:
         """Make the object visible where ``condition`` still holds."""
         self._check(condition)
         # Not tried again: after a lost answer the upload is gone, and whether it took effect is
         # for the next cycle to see.
         try:
-            body, query = completion(parts), {"uploadId": self._id}
+            body, query = completion(parts), {"uploadId": self.id}
             headers = condition_headers(condition)
             found = self._client.document(Ask(OPERATION, "POST", self._key, query, headers, body, slow=True))
         except NotFound as error:
@@ -126,14 +234,16 @@ class _Upload:
     def abort(self) -> None:
         """Have the server drop the parts. Failing at it must not hide why the upload ended."""
         try:
-            self._client.call(Ask("abort", "DELETE", self._key, {"uploadId": self._id}))
+            self._client.call(Ask("abort", "DELETE", self._key, {"uploadId": self.id}))
         except SyncError as error:
             log.debug("upload not aborted", **fields(key=self._key, reason=error.reason))
 
-    def _part(self, number: int, body: bytes) -> Part:
-        def send() -> Part:
-            query = {"partNumber": str(number), "uploadId": self._id}
-            reply = self._client.call(Ask(OPERATION, "PUT", self._key, query, body=body))
+    def _part(self, number: int, body: bytes | memoryview, sha256: str | None) -> Sent:
+        query = {"partNumber": str(number), "uploadId": self.id}
+        ask = Ask(OPERATION, "PUT", self._key, query, body=body, payload=sha256)
+
+        def send() -> Sent:
+            reply = self._client.call(ask)
             told_etag(OPERATION, self._key, reply.headers)
             return number, reply.headers["etag"]  # as it came: completing must name it so
 

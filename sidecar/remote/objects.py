@@ -6,20 +6,23 @@ Part of the S3 adapter. Objects of many parts are ``multipart.py``'s.
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from sidecar.errors import NotFound, PreconditionFailed
+from sidecar.errors import NotFound, PreconditionFailed, Transient
 from sidecar.remote.client import Ask, Client
 from sidecar.remote.etags import bare, quoted
 from sidecar.remote.failures import Garbled
 from sidecar.remote.signing import Header
-from sidecar.remote.store import Condition, Download, IfMatch, ObjectInfo, ObjectOptions
+from sidecar.remote.store import Condition, Download, IfMatch, NoRanges, ObjectInfo, ObjectOptions
 from sidecar.tree import ETag, ObjectKey
 
 META: Final = "x-amz-meta-"
+_RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _CHUNK: Final = 256 * 2**10  # bytes of a body handed on at once, at most
 _MONTHS: Final = {
     name: number
@@ -68,6 +71,29 @@ def get_object(client: Client, key: ObjectKey, etag: ETag) -> Iterator[Download]
         if info.etag != etag:  # a server that heeds no conditions
             raise PreconditionFailed("get", key, "another version came than was asked for")
         yield Download(info, client.pieces(ask, response, _CHUNK))
+
+
+def read_range(
+    client: Client, key: ObjectKey, etag: ETag, start: int, size: int, write: Callable[[int, memoryview], None]
+) -> ObjectInfo:
+    """Read part of one version of ``key``, as :meth:`ObjectStore.read_range` promises."""
+    span = ("range", f"bytes={start}-{start + size - 1}")
+    ask = Ask("get", "GET", key, headers=(("if-match", quoted(etag)), span))
+    view = memoryview(bytearray(min(size, _CHUNK)))
+    with client.open(ask) as response:
+        told = _RANGE.fullmatch(response.headers.get("content-range", ""))
+        if response.status != 206 or told is None:
+            raise NoRanges("get", key, "the server answers a range with a whole object")
+        info = replace(info_from(key, response.headers), size=int(told[3]))
+        if (int(told[1]), int(told[2])) != (start, start + size - 1) or (info.etag and info.etag != etag):
+            raise PreconditionFailed("get", key, "another version came than was asked for")
+        done = 0
+        while done < size and (got := client.into(ask, response, view[: size - done])):
+            write(start + done, view[:got])
+            done += got
+    if done < size:
+        raise Transient("get", key, f"{done} bytes came of a range of {size}")
+    return info
 
 
 def copy_object(client: Client, source: ObjectKey, target: ObjectKey, etag: ETag | None) -> None:

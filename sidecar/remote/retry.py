@@ -195,9 +195,19 @@ class RetryingStore:
         """Passes through: what was read from ``chunks`` cannot be read again."""
         return self._store.put_large(key, size, chunks, metadata, condition, confirm, options)
 
+    def end_abandoned(self, prefix: str, before: float) -> None:
+        """Passes through."""
+        self._store.end_abandoned(prefix, before)
+
     def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
         """Opening is tried again, reading is not."""
         return self._get(key, etag)
+
+    def read_range(
+        self, key: ObjectKey, etag: ETag, start: int, size: int, write: Callable[[int, memoryview], None]
+    ) -> ObjectInfo:
+        """Tried again, from the start of the range."""
+        return self._retry.call("get", lambda: self._store.read_range(key, etag, start, size, write))
 
     def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
         """Tried again."""

@@ -25,9 +25,10 @@ from sidecar.remote.attempt import Attempt, once
 from sidecar.remote.client import PATIENCE_SECONDS, STALL_SECONDS, Client, Report
 from sidecar.remote.credentials import key_source
 from sidecar.remote.listing import every_page, fetch_page
-from sidecar.remote.multipart import upload
-from sidecar.remote.objects import copy_object, delete_object, get_object, head_object, put_object
+from sidecar.remote.multipart import Sender, Wanted
+from sidecar.remote.objects import copy_object, delete_object, get_object, head_object, put_object, read_range
 from sidecar.remote.store import PLAIN, Condition, Download, IfMatch, ObjectInfo, ObjectOptions
+from sidecar.remote.uploads import Uploads
 from sidecar.tree import ETag, ObjectKey, RemoteEntry
 
 
@@ -42,6 +43,7 @@ class S3Store:
     once in a while by how many seconds our clock is ahead of the server's.
     ``stall`` is after how many seconds without a byte a connection counts as dead; ``patience`` takes
     its place while a server that has a large body, or makes a copy, is to answer.
+    Uploads that a restart interrupts are remembered below ``state_dir``; without one they are not resumed.
     """
 
     def __init__(
@@ -54,9 +56,13 @@ class S3Store:
         on_skew: Callable[[float], None] = lambda _seconds: None,
         stall: float = STALL_SECONDS,
         patience: float = PATIENCE_SECONDS,
+        state_dir: str | None = None,
     ) -> None:
         self._attempt = attempt
+        place = f"{storage.endpoint}/{storage.bucket}"
+        self._uploads = Uploads(f"{state_dir}/uploads", place) if state_dir else None
         self._client = Client(storage, key_source(storage, credentials), on_request, stall, patience, on_skew)
+        self._sender = Sender(self._client, attempt, self._uploads)
 
     def close(self) -> None:
         """Let the connections go; the store is not used after it."""
@@ -102,11 +108,23 @@ class S3Store:
         options: ObjectOptions = PLAIN,
     ) -> ETag:
         """See :meth:`ObjectStore.put_large`; each part is one attempt."""
-        return upload(self._client, self._attempt, key, size, chunks, metadata, condition, confirm, options)
+        wanted = Wanted(key, size, metadata, condition, options)
+        return self._sender.send(wanted, chunks, confirm)
+
+    def end_abandoned(self, prefix: str, before: float) -> None:
+        """See :meth:`ObjectStore.end_abandoned`."""
+        for begun in self._uploads.abandoned(prefix, before) if self._uploads else ():
+            self._sender.end(begun)
 
     def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
         """See :meth:`ObjectStore.get`. One request, read front to back; a body that breaks off is Transient."""
         return get_object(self._client, key, etag)
+
+    def read_range(
+        self, key: ObjectKey, etag: ETag, start: int, size: int, write: Callable[[int, memoryview], None]
+    ) -> ObjectInfo:
+        """See :meth:`ObjectStore.read_range`."""
+        return read_range(self._client, key, etag, start, size, write)
 
     def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
         """See :meth:`ObjectStore.copy`. Objects over 5 GiB are refused by the server."""

@@ -7,13 +7,20 @@ adapter against real servers. Keys are whole keys in the bucket. Every method ma
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import urlencode
 
+from sidecar.errors import Refused
 from sidecar.tree import ETag, ObjectKey, RemoteEntry
+
+
+class NoRanges(Refused):
+    """The server gives whole objects only."""
+
 
 SMALL_BODY: Final = 8 * 2**20  # bytes; up to this an object goes in one PUT, read whole
 
@@ -92,6 +99,26 @@ class Download:
     chunks: Iterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part of a body, and its SHA-256 in hex. ``body`` is good until the context that gave it is left."""
+
+    body: memoryview
+    sha256: str
+
+
+class Parts(Iterable[bytes]):
+    """A body that can also be read in parts: in any order, several at once, and again."""
+
+    @abstractmethod
+    def part(self, offset: int, size: int) -> AbstractContextManager[Part]:
+        """``size`` bytes from ``offset`` on, read when the context is entered.
+
+        Raises:
+            ChangedWhileReading: it is not any more what it was.
+        """
+
+
 class ObjectStore(Protocol):
     """A bucket. Thread-safe: any number of calls at once."""
 
@@ -135,7 +162,11 @@ class ObjectStore(Protocol):
         confirm: Callable[[], None],
         options: ObjectOptions = PLAIN,
     ) -> ETag:
-        """Store a body of any size, read from ``chunks`` one after the other, by multipart.
+        """Store a body of any size by multipart. ``chunks`` are read one after the other, :class:`Parts`
+        in any order.
+
+        An upload of :class:`Parts` whose metadata tells their hash may be left unfinished where the server
+        or we stop in the middle; the next call for the same key and metadata goes on with it.
 
         ``size`` is about how many bytes will come; it sizes the parts. ``confirm`` is called after the
         last chunk was sent and before the object becomes visible; whatever it (or ``chunks``) raises
@@ -145,12 +176,31 @@ class ObjectStore(Protocol):
             PreconditionFailed: ``condition`` does not hold; nothing became visible.
         """
 
+    def end_abandoned(self, prefix: str, before: float) -> None:
+        """Abort uploads of ours below ``prefix`` that were left unfinished and not gone on with since ``before``.
+
+        Only those that our own state names; ``before`` is in seconds since the epoch. Never fails.
+        """
+
     def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
         """Read the version ``etag`` of ``key``. Leaving the context drops the connection.
 
         Raises:
             NotFound: no such object (any more).
             PreconditionFailed: the object is another version by now.
+        """
+
+    def read_range(
+        self, key: ObjectKey, etag: ETag, start: int, size: int, write: Callable[[int, memoryview], None]
+    ) -> ObjectInfo:
+        """Read ``size`` bytes of the version ``etag`` from ``start`` on; returns what is known of the object.
+
+        ``write`` is called with the offset of each piece as it comes, and may be called again for the same
+        bytes when the range is tried again. A piece is good until ``write`` returns.
+
+        Raises:
+            NotFound, PreconditionFailed: as :meth:`get`.
+            NoRanges: the server gives whole objects only.
         """
 
     def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:

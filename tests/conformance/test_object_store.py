@@ -13,6 +13,7 @@ import pytest
 from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed
 from sidecar.remote.store import META_MTIME, META_SHA256, META_WRITER, SMALL_BODY, IfAbsent, IfMatch, ObjectStore
 from sidecar.tree import ETag, ObjectKey
+from tests.fakes.parts import BytesParts
 
 METADATA = {META_SHA256: "ab" * 32, META_MTIME: "1795392000.123456789", META_WRITER: "device-1%2Fx"}
 NAMES = (
@@ -292,3 +293,32 @@ def test_deleting_what_is_gone_is_no_error(store: ObjectStore) -> None:
     store.delete(ObjectKey("dir/a"), etag)
     store.delete(ObjectKey("dir/a"), etag)
     assert keys(store) == []
+
+
+def test_parts_in_any_order_make_one_object(store: ObjectStore) -> None:
+    body = os.urandom(2 * SMALL_BODY + 12345)
+    etag = put_large(store, "dir/large", BytesParts(body), len(body), metadata=METADATA)
+    assert read(store, "dir/large", etag) == body
+
+
+@pytest.mark.parametrize(("start", "size"), [(0, 1), (5, 700_000), (0, 2**20 + 3), (2**20, 3)])
+def test_a_range_is_those_bytes_of_that_version(store: ObjectStore, start: int, size: int) -> None:
+    body = os.urandom(2**20 + 3)
+    etag = store.put(ObjectKey("dir/a"), body, METADATA)
+    room = bytearray(len(body))
+
+    def write(offset: int, piece: memoryview) -> None:
+        room[offset : offset + len(piece)] = piece
+
+    info = store.read_range(ObjectKey("dir/a"), etag, start, size, write)
+    assert room[start : start + size] == body[start : start + size]
+    assert (info.size, info.etag, info.metadata) == (len(body), etag, METADATA)
+
+
+def test_a_range_of_another_version_is_refused(store: ObjectStore) -> None:
+    first = put(store, "a", b"one")
+    put(store, "a", b"two")
+    with pytest.raises(PreconditionFailed):
+        store.read_range(ObjectKey("a"), first, 0, 2, lambda *_: None)
+    with pytest.raises(NotFound):
+        store.read_range(ObjectKey("gone"), first, 0, 2, lambda *_: None)

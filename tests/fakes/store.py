@@ -93,9 +93,23 @@ class FakeStore:
         finally:
             self.unfinished -= 1
 
+    def end_abandoned(self, prefix: str, before: float) -> None:
+        """Nothing: an upload here is finished or was none."""
+
     def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
         """Read one version."""
         return self._get(key, etag)
+
+    def read_range(
+        self, key: ObjectKey, etag: ETag, start: int, size: int, write: Callable[[int, memoryview], None]
+    ) -> ObjectInfo:
+        """Read part of one version."""
+        with self._get(key, etag) as download:
+            done = 0
+            for chunk in self._chunks(key, self.objects[key].body[start : start + size]):
+                write(start + done, memoryview(chunk))
+                done += len(chunk)
+        return download.info
 
     def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
         """Copy body and metadata."""

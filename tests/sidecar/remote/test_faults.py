@@ -30,6 +30,7 @@ from sidecar.errors import (
     Untrusted,
 )
 from sidecar.remote.s3 import S3Store
+from sidecar.remote.store import NoRanges
 from sidecar.tree import ETag, ObjectKey
 from tests.fakes.faults import FaultServer, Reaction, Request, Reset, Silence, refusal, response
 
@@ -406,3 +407,24 @@ def test_no_thread_is_left_by_a_failed_upload() -> None:
         failure(lambda: store.put_large(KEY, 4, [b"body"], {}, None, lambda: None))
         store.close()
     assert threading.active_count() <= before
+
+
+RANGES: dict[str, tuple[Reaction, type[SyncError]]] = {
+    "a whole object": (response(200, b"body", ETag='"abc"'), NoRanges),
+    "no range told": (response(206, b"bo", ETag='"abc"'), NoRanges),
+    "another range": (response(206, b"bo", ETag='"abc"', Content_Range="bytes 2-3/4"), PreconditionFailed),
+    "another version": (response(206, b"bo", ETag='"def"', Content_Range="bytes 0-1/4"), PreconditionFailed),
+    "less than told": (response(206, b"b", ETag='"abc"', Content_Range="bytes 0-1/4"), Transient),
+    "a range that breaks off": (response(206, b"b", length=2, ETag='"abc"', Content_Range="bytes 0-1/4"), Unreachable),
+}
+
+
+@pytest.mark.parametrize(("reaction", "expected"), RANGES.values(), ids=RANGES)
+def test_what_is_not_the_range_that_was_asked_for_is_an_error(reaction: Reaction, expected: type[SyncError]) -> None:
+    with FaultServer(lambda _: reaction) as server:
+        store = open_store(server)
+        error = failure(lambda: store.read_range(KEY, ETag("abc"), 0, 2, lambda *_: None))
+        store.close()
+    assert type(error) is expected
+    assert server.requests[0].headers["range"] == "bytes=0-1"
+    assert server.requests[0].headers["if-match"] == '"abc"'
