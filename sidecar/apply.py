@@ -6,21 +6,43 @@ raised is a :class:`~sidecar.errors.SyncError`, and leaves both sides as they we
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from contract.mapping import Direction
+from runtime.logs import fields
 from sidecar.bench import Bench, Done, LeftAlone, Outcome
 from sidecar.download import download
-from sidecar.errors import ChangedWhileReading, Refused
+from sidecar.errors import ChangedWhileReading, Refused, SyncError
 from sidecar.local import files
 from sidecar.plan import Action, Compare, Upload
 from sidecar.upload import recheck_time, upload
+
+log = logging.getLogger(__name__)
 
 
 class Vanished(Refused):
     """The file is gone since the walk saw it."""
 
     reason = "vanished"
+
+
+class Internal(SyncError):
+    """A fault of our own; the log has the traceback."""
+
+    reason = "internal"
+    hint = "please report this"
+
+
+def attempt(bench: Bench, action: Action) -> Outcome | SyncError:
+    """As :func:`apply`, with what went wrong as a value: whatever it is, the engine must hear of it."""
+    try:
+        return apply(bench, action)
+    except SyncError as error:
+        return error
+    except BaseException as error:
+        log.exception("transfer failed unexpectedly", **fields(path=action.path))
+        return Internal("transfer", action.path, type(error).__name__)
 
 
 def apply(bench: Bench, action: Action) -> Outcome:

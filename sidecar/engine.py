@@ -106,7 +106,7 @@ class Engine:
             if not self._take_over():
                 log.error("another sidecar syncs this directory", **fields(directory=self._settings.export_dir))
                 return SOME_FAILED
-            return _exit_code(self._cycle())
+            return _exit_code(self._cycle(wait=True))
         except SyncError as error:
             self._cannot(error)
             return MISCONFIGURED if isinstance(error, Misconfigured) else SOME_FAILED
@@ -160,8 +160,8 @@ class Engine:
             self._progress.last_complete = self._progress.last_complete or said.last_complete
             self._progress.holder = said.status
 
-    def _cycle(self) -> list[Tally] | None:
-        """Every mapping once; None where the storage is not known yet."""
+    def _cycle(self, *, wait: bool = False) -> list[Tally] | None:
+        """Every mapping once, and its large files where it is to ``wait``; None where the storage is not known yet."""
         assert self._syncer is not None  # whoever holds the lock has one
         self._progress.cycle += 1
         self._alive()
@@ -169,7 +169,7 @@ class Engine:
         self._link.refresh()
         if self._link.store is None:
             return None
-        tallies = self._syncer.cycle(self._leaving + self._podinfo.mappings)
+        tallies = self._syncer.cycle(self._leaving + self._podinfo.mappings, wait=wait)
         if all(tally.complete for tally in tallies):
             self._progress.last_complete = self._now()
             self._leaving = ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,17 +16,20 @@ from contract.mapping import Direction, Mapping
 from contract.names import OWN_DIR
 from contract.paths import contains
 from runtime.logs import fields
+from sidecar.apply import Internal
 from sidecar.attention import Attention, Named, Reconciliation
 from sidecar.bench import Bench
 from sidecar.budget import BudgetSpent, RequestBudget, cost
 from sidecar.errors import AccessDenied, SyncError
 from sidecar.filtering import Filter
 from sidecar.index import Index, Scope
+from sidecar.lane import Lane
 from sidecar.local.directories import Root
 from sidecar.local.scan import walk
 from sidecar.local.watch import Hints
 from sidecar.metrics import Metrics
 from sidecar.mirror import Absences, Mirror
+from sidecar.pace import Pace
 from sidecar.patience import Patience
 from sidecar.plan import Action, Download, RemoteFile, plan_egress, plan_egress_of, plan_ingress, plan_ingress_of
 from sidecar.progress import Tally
@@ -38,8 +40,9 @@ from sidecar.remote.order import ListingOutOfOrder, Ordering
 from sidecar.remote.store import ObjectStore
 from sidecar.settling import Settling, StillSettling
 from sidecar.sides import Sides
-from sidecar.transfer import Internal, Transfer
+from sidecar.transfer import Aside, Transfer
 from sidecar.tree import RelativePath
+from sidecar.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +65,10 @@ class Tools:
     filter: Filter
     hints: Hints  # what the watcher saw since this mapping's last pass
     metrics: Metrics
-    executor: Executor
-    in_flight: int
+    pace: Pace
+    lane: Lane
+    turn: Turn
+    wait: bool  # for large files too
 
 
 class Pass:
@@ -124,7 +129,8 @@ class Pass:
         recorder = Recorder(
             self._bench, tools.index, number, self._tally, tools.metrics, tools.patience, tools.attention
         )
-        Transfer(self._bench, recorder, self._publisher, tools.executor, tools.in_flight).run(actions)
+        aside = Aside(tools.lane, self._scope, tools.wait)
+        Transfer(self._bench, recorder, self._publisher, tools.pace, aside, tools.turn).run(actions)
 
     def _start_over(self) -> None:
         """Forget what the broken-off listing said; what was transferred is in the index."""

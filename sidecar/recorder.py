@@ -48,6 +48,20 @@ class Recorder:
         """``action`` is going to be tried."""
         self._tally.plan(action)
 
+    def under_way(self, action: Action) -> None:
+        """``action`` goes on beside this pass: it stays pending, and the next pass looks at it again."""
+        self._tally.under_way += 1
+        self._attention.look_again(action.path)
+
+    def ended_after_all(self) -> None:
+        """One of those of which :meth:`under_way` was said has ended in this pass."""
+        self._tally.under_way -= 1
+
+    def put_off(self) -> None:
+        """What was planned waits for the next cycle, which has to find it anew."""
+        self._tally.under_way += 1
+        self._attention.distrust()
+
     def left_alone(self, action: Action) -> None:
         """There was nothing to do for ``action``."""
         self._tally.drop(action)

@@ -10,8 +10,8 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Final
 
 from contract.mapping import Direction, Mapping
@@ -25,6 +25,7 @@ from sidecar.database import IndexBroken
 from sidecar.errors import SyncError
 from sidecar.filtering import Filter, Filters
 from sidecar.index import Index, Scope
+from sidecar.lane import Lane
 from sidecar.limits import Bandwidth, Memory, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root
@@ -32,18 +33,19 @@ from sidecar.local.staging import Staging
 from sidecar.mapping_pass import Pass, Tools, ingress_size
 from sidecar.metrics import Metrics
 from sidecar.ownership import OwnerRecord
+from sidecar.pace import Pace
 from sidecar.patience import Patience
 from sidecar.plan import Action
 from sidecar.precedence import in_windows, small_and_oldest_first
 from sidecar.progress import Progress, Result, Tally
-from sidecar.publish import Publisher
+from sidecar.publish import Fetched, Publisher
 from sidecar.settings import Settings
 from sidecar.settling import Settling, StillSettling
+from sidecar.turns import SHARE, Turn
 from sidecar.watches import Watches
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT: Final = 16  # transfers at once
 BODIES: Final = 48 * 2**20  # bytes of files held in memory at once
 SORTED_FLUSH: Final = 100_000  # files that the last flush sorts by size; any more go as they come
 STOP_MARGIN: Final = 2.0  # seconds of the grace period kept for writing down what is left
@@ -93,7 +95,9 @@ class Syncer:
         self._attention: dict[Mapping, Attention] = {}
         self._attended: Storage | None = None  # the storage that the attention is about
         self._index = Index(f"{settings.state_dir}/index")
-        self._executor = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="transfer")
+        self._paces = {direction: Pace() for direction in Direction}
+        self._lane = Lane(self._own_bench)
+        self._sharing = False  # whether ingress waits for egress to end
         with Root(settings.export_dir) as root, closing(Staging(root)) as staging:
             Publisher(root, staging, self._index, self._stamp).recover()
 
@@ -102,14 +106,16 @@ class Syncer:
         return record == self._record and self._index.in_place
 
     def close(self) -> None:
-        """Stop the workers and close the index."""
+        """Let go of what lives as long as the lock is held."""
         self._budget.end_cycle(closing=True)
         self._watches.close()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._lane.close()
         self._index.close()
 
-    def cycle(self, mappings: Iterable[Mapping]) -> list[Tally]:
+    def cycle(self, mappings: Iterable[Mapping], *, wait: bool = False) -> list[Tally]:
         """Sync every one of ``mappings`` once; the tallies say what came of each. The link must be up.
+
+        ``wait``: it ends only when large files have ended too.
 
         Raises:
             SyncError: the exported directory itself cannot be used.
@@ -127,11 +133,16 @@ class Syncer:
                 publisher.age()  # before anything is replaced: what is replaced now is kept until the cycle after next
             if ingress and self._space.has_ceiling:
                 self._space.set_used(ingress_size(root, ingress))
+            self._sharing = bool(ingress) and not wait
             tallies = []
             for direction in Direction:
                 some = [mapping for mapping in chosen if mapping.direction is direction]
                 if some:
-                    tallies += self._direction(direction, some, root, staging, publisher)
+                    tallies += self._direction(direction, some, root, staging, publisher, wait=wait)
+            for stray in self._lane.strays(self._scope(mapping) for mapping in chosen):
+                if isinstance(stray.outcome, Fetched):
+                    publisher.discard(stray.outcome)
+                    self._space.release(stray.action.size, kept=False)
         self._attended = self._link.storage
         self._budget.end_cycle()
         self._progress.watcher_degraded = self._watches.degraded
@@ -147,10 +158,17 @@ class Syncer:
         return self.cycle(mapping for mapping in mappings if mapping.direction is Direction.EGRESS)
 
     def _direction(
-        self, direction: Direction, mappings: list[Mapping], root: Root, staging: Staging, publisher: Publisher
+        self,
+        direction: Direction,
+        mappings: list[Mapping],
+        root: Root,
+        staging: Staging,
+        publisher: Publisher,
+        *,
+        wait: bool,
     ) -> list[Tally]:
         started = self._clock()
-        tallies = [self._pass(mapping, root, staging, publisher) for mapping in mappings]
+        tallies = [self._pass(mapping, root, staging, publisher, wait=wait) for mapping in mappings]
         results = {tally.result for tally in tallies}
         result = next(result for result in (Result.FAILED, Result.PARTIAL, Result.OK) if result in results)
         seconds = self._clock() - started
@@ -159,7 +177,7 @@ class Syncer:
         _log_cycle(direction, self._progress.cycle, result, tallies, seconds)
         return tallies
 
-    def _pass(self, mapping: Mapping, root: Root, staging: Staging, publisher: Publisher) -> Tally:
+    def _pass(self, mapping: Mapping, root: Root, staging: Staging, publisher: Publisher, *, wait: bool) -> Tally:
         store, storage = self._link.store, self._link.storage
         assert store is not None  # the engine runs no cycle without a link
         assert storage is not None
@@ -184,8 +202,10 @@ class Syncer:
             filter=filter_,
             hints=hints,
             metrics=self._metrics,
-            executor=self._executor,
-            in_flight=IN_FLIGHT,
+            pace=self._paces[mapping.direction],
+            lane=self._lane,
+            turn=self._turn(mapping.direction),
+            wait=wait or self._flushing,
         )
         bench = Bench(
             root=root,
@@ -204,14 +224,27 @@ class Syncer:
             may_wait=lambda path: not self._patience.lost_with(path),
         )
         tally = self._progress.begin(mapping)
-        scope = Scope(storage.endpoint, storage.bucket, mapping, self._record.id)
-        Pass(tools, bench, publisher, scope, tally).run(self._select)
+        Pass(tools, bench, publisher, self._scope(mapping), tally).run(self._select)
         if self._shutdown.requested and not self._flushing and tally.error is None:
             tally.end_early(Stopping("sync", mapping.directory, "interrupted by the stop"))
         self._progress.end(mapping)
         if isinstance(tally.error, IndexBroken):
             self._start_index_afresh(tally.error)
         return tally
+
+    def _scope(self, mapping: Mapping) -> Scope:
+        storage = self._link.storage
+        assert storage is not None  # as above
+        return Scope(storage.endpoint, storage.bucket, mapping, self._record.id)
+
+    @contextmanager
+    def _own_bench(self, bench: Bench) -> Iterator[Bench]:
+        with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
+            yield replace(bench, root=root, staging=staging)
+
+    def _turn(self, direction: Direction) -> Turn:
+        shares = self._sharing and direction is Direction.EGRESS and not self._flushing
+        return Turn(max(SHARE, self._settings.spec.interval) if shares else None, self._clock)
 
     def _filter(self, mapping: Mapping, root: Root) -> Filter:
         filter_, changed = self._filters.refresh(root, mapping)
@@ -242,7 +275,7 @@ class Syncer:
     def _until_stop(self, actions: Iterator[Action]) -> Iterator[Action]:
         for action in actions:
             if self._shutdown.requested:
-                return  # the flush that follows decides anew, smallest first
+                return  # the flush that follows decides anew
             yield action
 
     def _beat(self) -> None:

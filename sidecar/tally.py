@@ -37,6 +37,7 @@ class Tally:
     removed: int = 0  # files or objects, by ``delete: true``
     pending_files: int = 0
     pending_bytes: int = 0
+    under_way: int = 0  # files that go on beside the cycles, or wait for the next
     oldest: float | None = None  # seconds since the epoch
     limited: bool = False
     indexed: int = 0
@@ -120,7 +121,7 @@ class Tally:
     def complete(self) -> bool:
         """Listed, and every file sent or fetched, limited or quarantined: what readiness asks for."""
         harmless = {NoRoom.reason, Quarantined.reason, "missing_source", "delete_held"}
-        return self.error is None and set(self.reasons) <= harmless
+        return self.error is None and not self.under_way and set(self.reasons) <= harmless
 
 
 @dataclass(slots=True)

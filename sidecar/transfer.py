@@ -10,18 +10,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Final
 
-from runtime.logs import fields
-from sidecar.apply import apply
+from sidecar.apply import attempt
 from sidecar.bench import Bench, Done, LeftAlone, Outcome
-from sidecar.errors import Misconfigured, SyncError
+from sidecar.errors import Misconfigured, SyncError, Throttled, Unreachable
+from sidecar.index import Scope
+from sidecar.lane import LARGE, Lane
+from sidecar.pace import MOST, Pace
 from sidecar.plan import Action
 from sidecar.publish import Fetched, Publisher
 from sidecar.recorder import Recorder
-from sidecar.tree import Agreed
+from sidecar.tree import Agreed, RelativePath
+from sidecar.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -30,35 +34,42 @@ _BATCH_SECONDS: Final = 0.5
 _HOPELESS: Final = 5  # failures in a row that concern everything, before the rest is only counted
 
 
-class Internal(SyncError):
-    """A fault of our own; the log has the traceback."""
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Where large transfers go; ``wait``: this run ends only when they have."""
 
-    reason = "internal"
-    hint = "please report this"
+    lane: Lane
+    scope: Scope
+    wait: bool = False
 
 
 class Transfer:
-    """One run of actions. ``in_flight`` bounds both parallel transfers and memory."""
+    """One run of actions. ``pace`` says how many are under way at once."""
 
     def __init__(
         self,
         bench: Bench,
         recorder: Recorder,
         publisher: Publisher,
-        executor: Executor,
-        in_flight: int,
+        pace: Pace,
+        aside: Aside,
+        turn: Turn,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bench = bench
         self._recorder = recorder
         self._publisher = publisher
-        self._executor = executor
-        self._limit = in_flight
+        self._pace = pace
+        self._aside = aside
+        self._turn = turn
+        self._workers: ThreadPoolExecutor | None = None  # made with the first action: most passes have none
         self._clock = clock
         self._results: SimpleQueue[tuple[Action, Outcome | SyncError]] = SimpleQueue()
         self._running = 0
         self._batch: list[Fetched] = []
         self._batch_since = 0.0
+        self._recorded: set[RelativePath] = set()  # of the lane, in this run
+        self._waiting: set[RelativePath] = set()  # handed to the lane, or found there, in this run
         self._hopeless: list[SyncError] = []  # failures in a row that concern everything
 
     def run(self, actions: Iterable[Action]) -> None:
@@ -69,34 +80,70 @@ class Transfer:
                 under way is finished and recorded first.
         """
         try:
+            self._record_ended()
             for action in actions:
-                self._recorder.planned(action)
-                if len(self._hopeless) >= _HOPELESS:
-                    self._recorder.failed(action, self._hopeless[-1], quietly=True)
-                    continue
-                while self._running >= self._limit:
-                    self._collect()
-                self._running += 1
-                self._executor.submit(self._work, action)
+                if action.path not in self._recorded:
+                    self._take(action)
+            self._finish()
+            if self._aside.wait:
+                self._aside.lane.wait(self._aside.scope)
+                self._record_ended()
         finally:
-            while self._running:
-                self._collect()
+            self._finish()
+            if self._workers is not None:
+                self._workers.shutdown()
             self._publish()
             self._recorder.commit()
 
+    def _take(self, action: Action) -> None:
+        self._recorder.planned(action)
+        if len(self._hopeless) >= _HOPELESS:
+            self._recorder.failed(action, self._hopeless[-1], quietly=True)
+        elif action.size > LARGE:
+            self._recorder.under_way(action)
+            self._waiting.add(action.path)
+            self._aside.lane.begin(self._aside.scope, self._bench, action)
+        elif self._turn.over:
+            self._recorder.put_off()
+        else:
+            while self._running >= self._pace.limit:
+                self._collect()
+            self._begin(action)
+
+    def _finish(self) -> None:
+        while self._running:
+            self._collect()
+
+    def _record_ended(self) -> None:
+        """Record what the lane finished; what is planned of it nevertheless was planned before."""
+        for ended in self._aside.lane.ended(self._aside.scope):
+            if ended.action.path in self._waiting:
+                self._waiting.discard(ended.action.path)
+                self._recorder.ended_after_all()
+            else:
+                self._recorder.planned(ended.action)
+            if not isinstance(ended.outcome, SyncError):
+                self._recorded.add(ended.action.path)
+            self._record(ended.action, ended.outcome)
+
+    def _begin(self, action: Action) -> None:
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(MOST, thread_name_prefix="transfer")
+            self._pace.begin()
+        self._running += 1
+        self._workers.submit(self._work, action)
+
     def _work(self, action: Action) -> None:
-        try:
-            self._results.put((action, apply(self._bench, action)))
-        except SyncError as error:
-            self._results.put((action, error))
-        except BaseException as error:  # whatever it is, the engine must hear of it
-            log.exception("transfer failed unexpectedly", **fields(path=action.path))
-            self._results.put((action, Internal("transfer", action.path, type(error).__name__)))
+        self._results.put((action, attempt(self._bench, action)))
 
     def _collect(self) -> None:
         action, outcome = self._results.get()
+        self._pace.ended(action.size, full=self._running >= self._pace.limit)
         self._running -= 1
         self._bench.alive()
+        self._record(action, outcome)
+
+    def _record(self, action: Action, outcome: Outcome | SyncError) -> None:
         if isinstance(outcome, SyncError):
             self._failed(action, outcome)
             return
@@ -109,6 +156,8 @@ class Transfer:
             self._gather(outcome)
 
     def _failed(self, action: Action, error: SyncError) -> None:
+        if isinstance(error, (Throttled, Unreachable)):
+            self._pace.refused()
         if isinstance(error, Misconfigured):
             self._hopeless.append(error)
         self._recorder.failed(action, error)

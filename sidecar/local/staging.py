@@ -22,6 +22,8 @@ INCOMING: Final = f"{OWN_DIR}/staging/incoming"
 HELD: Final = f"{OWN_DIR}/staging/held"
 LOST: Final = f"{OWN_DIR}/lost"
 
+_numbers = itertools.count()  # for all of this process: some downloads outlive the cycle that began them
+
 
 @dataclass(slots=True)
 class Incoming:
@@ -35,7 +37,6 @@ class Staging:
     """The staging directories below an exported directory. Thread-safe but for :meth:`clear`."""
 
     def __init__(self, root: Root) -> None:
-        self._numbers = itertools.count()
         with root.directory(OWN_DIR, create=True):
             pass
         self.incoming = _keep_open(root, INCOMING)
@@ -61,7 +62,7 @@ class Staging:
         Raises:
             NoRoom, LocalFault: it cannot be made.
         """
-        name = f"{os.getpid()}-{next(self._numbers)}"
+        name = f"{os.getpid()}-{next(_numbers)}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             # 0666 less the umask: what an application that writes the file itself would get.
