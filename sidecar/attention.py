@@ -40,6 +40,8 @@ class Attention:
         self.skipped = 0  # counts of the last walk, carried on by the passes after it
         self.indexed = 0
         self.ingress_bytes = 0
+        self.denied: SyncError | None = None  # the keys may not list, or may nothing at all
+        self.proven = False  # something was transferred with these keys
         self.held_back: SyncError | None = None  # why removals wait, until a walk sees it otherwise
 
     @property
@@ -59,6 +61,11 @@ class Attention:
     def distrust(self) -> None:
         """Something was missed: the next pass walks."""
         self._walked = None
+
+    def another_bucket(self) -> None:
+        """What was learned of the bucket and the keys concerns others now."""
+        self.denied, self.proven = None, False
+        self.distrust()
 
     def look_again(self, path: RelativePath) -> None:
         """``path`` did not go, or must go once more: look at it in the next pass."""

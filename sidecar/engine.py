@@ -6,7 +6,6 @@ once when that one took longer. Nothing that a cycle meets ends the engine but a
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from runtime.shutdown import Shutdown
 from sidecar import standby
 from sidecar.budget import RequestBudget
 from sidecar.errors import Misconfigured, SyncError
+from sidecar.last_words import EXIT_REPORT, leave
 from sidecar.link import Link, OpenStore
 from sidecar.metrics import Metrics
 from sidecar.ownership import Lock, OwnerRecord, open_state
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 STUCK: Final = 300.0  # seconds without any progress before /livez says so
 STATE_INTERVAL: Final = 60.0  # seconds between two state files that say the same
 STANDBY_POLL: Final = 1.0  # seconds between two tries for the lock
-EXIT_REPORT: Final = "/dev/termination-log"  # where Kubernetes looks for a container's last words
-_REPORT_LIMIT: Final = 4096  # bytes that Kubernetes keeps of it
 
 IN_SYNC, SOME_FAILED, MISCONFIGURED = 0, 1, 2
 
@@ -220,6 +218,9 @@ class Engine:
             with suppress(SyncError):
                 self._report(self._syncer.flush(self._leaving + self._podinfo.mappings))
                 self._state()
+        elif self._syncer is not None and self._podinfo.mappings:
+            with suppress(SyncError):
+                self._report_unsendable(*self._syncer.files_to_send(self._podinfo.mappings))
         self._close()
 
     def _report(self, tallies: list[Tally]) -> None:
@@ -227,7 +228,7 @@ class Engine:
         errors = [str(tally.error) for tally in tallies if tally.error is not None]
         if not files and not errors:
             log.info("everything is sent", **fields(files=sum(tally.transferred for tally in tallies)))
-            _last_words({"note": "everything is sent", "pending_files": 0})
+            leave({"note": "everything is sent", "pending_files": 0}, EXIT_REPORT)
             return
         names = [failure["name"] for tally in tallies for failure in tally.failures]
         report: dict[str, Any] = {
@@ -238,7 +239,18 @@ class Engine:
             "names": names,
         }
         log.error("stopped with unsent files", **fields(**report))
-        _last_words(report)
+        leave(report, EXIT_REPORT)
+
+    def _report_unsendable(self, files: int, size: int, names: list[str]) -> None:
+        report = {
+            "note": "there was no storage to send to; the next sidecar on this directory sends what it has not",
+            "waiting_for": self._progress.waiting_for,
+            "pending_files": files,
+            "pending_bytes": size,
+            "names": names,
+        }
+        log.error("stopped without a storage", **fields(**report))
+        leave(report, EXIT_REPORT)
 
     def _close(self) -> None:
         if self._syncer is not None:
@@ -248,12 +260,6 @@ class Engine:
 
     def _alive(self) -> None:
         self._last_alive = self._clock()
-
-
-def _last_words(report: dict[str, Any]) -> None:
-    """What the container's status says of its end; the controller looks there whether anything was left unsent."""
-    with suppress(OSError), open(EXIT_REPORT, "r+", encoding="utf-8") as file:  # only where kubelet made it
-        file.write(json.dumps(report)[:_REPORT_LIMIT])
 
 
 def _exit_code(tallies: list[Tally] | None) -> int:

@@ -108,6 +108,10 @@ class Pass:
         sides, absences = self._sides(), Absences(tools.filter)
         plan = self._egress if egress else self._ingress
         self._transfer(number, self._affordable(select(self._settled(plan(number, sides, absences)))))
+        attention = tools.attention
+        attention.proven = attention.proven or self._tally.done > 0
+        if attention.denied is not None and not attention.proven:
+            self._failed_quietly(attention.denied)  # nothing shows yet that these keys may do anything at all
         everything = sides.seen.walked if egress else sides.seen.listed
         if everything and self._tally.error is None:
             mirror = Mirror(self._bench, tools.index, number, self._publisher, tools.attention, self._tally)
@@ -229,13 +233,19 @@ class Pass:
             first = next(listing, None)
         except AccessDenied as error:
             log.warning("reconciling skipped: the keys may not list", **fields(error=str(error)))
+            self._tools.attention.denied = error
             return None
         except ListingOutOfOrder:
             raise
         except SyncError as error:
             self._failed(error)
             return None
+        self._tools.attention.denied = None
         return _prepended(first, listing)
+
+    def _failed_quietly(self, error: SyncError) -> None:
+        self._tally.fail(self._mapping.directory, error)
+        self._count(error.reason)
 
     def _failed(self, error: SyncError) -> None:
         self._tally.end_early(error)

@@ -29,6 +29,7 @@ from sidecar.lane import Lane
 from sidecar.limits import Bandwidth, Memory, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root
+from sidecar.local.scan import walk
 from sidecar.local.staging import Staging
 from sidecar.mapping_pass import Pass, Tools, ingress_size
 from sidecar.metrics import Metrics
@@ -37,7 +38,7 @@ from sidecar.pace import Pace
 from sidecar.patience import Patience
 from sidecar.plan import Action
 from sidecar.precedence import in_windows, small_and_oldest_first
-from sidecar.progress import Progress, Result, Tally
+from sidecar.progress import LISTED, Progress, Result, Tally
 from sidecar.publish import Fetched, Publisher
 from sidecar.settings import Settings
 from sidecar.settling import Settling, StillSettling
@@ -122,6 +123,8 @@ class Syncer:
         """
         chosen = list(mappings)
         self._budget.begin_cycle()
+        if self._link.storage != self._attended and any(kept.denied for kept in self._attention.values()):
+            self._reconciliation = Reconciliation(self._settings.reconcile_interval, self._clock)  # other keys may list
         self._watches.keep(chosen)
         self._filters.keep(chosen)
         self._attention = {mapping: kept for mapping, kept in self._attention.items() if mapping in chosen}
@@ -157,6 +160,24 @@ class Syncer:
         self._flushing = True
         return self.cycle(mapping for mapping in mappings if mapping.direction is Direction.EGRESS)
 
+    def files_to_send(self, mappings: Iterable[Mapping]) -> tuple[int, int, list[str]]:
+        """Files and bytes below the sources of egress, and the first of their names: for want of a storage, all.
+
+        Raises:
+            SyncError: the exported directory cannot be used.
+        """
+        files, size, names = 0, 0, list[str]()
+        with Root(self._settings.export_dir) as root:
+            for mapping in mappings:
+                if mapping.direction is not Direction.EGRESS:
+                    continue
+                filter_, _ = self._filters.refresh(root, mapping)
+                for entry in walk(root, mapping.directory, lambda _: None, filter_.skips):
+                    files, size = files + 1, size + entry.fingerprint.size
+                    if len(names) < LISTED:
+                        names.append(entry.path if mapping.directory == "." else f"{mapping.directory}/{entry.path}")
+        return files, size, names
+
     def _direction(
         self,
         direction: Direction,
@@ -187,8 +208,10 @@ class Syncer:
         except SyncError as error:
             return self._not_begun(mapping, error)
         hints = self._watches.take(mapping, filter_.skips)
-        if self._flushing or storage != self._attended:
-            attention.distrust()  # the last word is the walk's; and another bucket has agreed on nothing
+        if storage != self._attended:
+            attention.another_bucket()
+        elif self._flushing:
+            attention.distrust()  # the last word is the walk's
         tools = Tools(
             store=store,
             index=self._index,

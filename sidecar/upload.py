@@ -35,6 +35,14 @@ from sidecar.storing import mode_metadata, options_for
 from sidecar.tree import Agreed, ETag, Fingerprint, ObjectKey
 
 FRESH: Final = 60.0  # seconds
+LARGEST_COPY: Final = 5 * 2**30  # bytes that S3 copies in one request
+
+
+class TooLargeToSetAside(Refused):
+    """A version of somebody else is in the way, and too large for one copy inside the bucket."""
+
+    reason = "too_large_to_set_aside"
+    hint = "move that object away, or give this mapping a target of its own"
 
 
 class Contended(Refused):
@@ -140,7 +148,7 @@ def _put(
         if there is not None and _holds(there, sent):
             return there.etag, None
         if there is not None and there.metadata.get(META_WRITER) != bench.writer:
-            _set_aside(bench, sent.key, there.etag)
+            _set_aside(bench, sent.key, there)
         try:
             return send(IfMatch(there.etag) if there else IfAbsent()), sent.size
         except (PreconditionFailed, NotFound):
@@ -157,8 +165,11 @@ def _expectation(action: Upload) -> Condition | None:
     return IfMatch(action.agreed.etag) if action.agreed else IfAbsent()
 
 
-def _set_aside(bench: Bench, key: ObjectKey, etag: ETag) -> None:
+def _set_aside(bench: Bench, key: ObjectKey, there: ObjectInfo) -> None:
     """Keep a version that someone else wrote: our upload must not destroy the only copy (promise 11)."""
+    etag = there.etag
+    if there.size > LARGEST_COPY:
+        raise TooLargeToSetAside("put", key, f"a stranger's version has {there.size} bytes, S3 copies {LARGEST_COPY}")
     if not bench.contention.may_set_aside(key):
         raise Contended("put", key, "another writer changed it more than once within an hour")
     parent, slash, name = key.rpartition("/")

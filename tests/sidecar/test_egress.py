@@ -451,3 +451,46 @@ def test_on_a_full_disk_egress_goes_on_and_remembers(device: Device) -> None:
     device.restart()
     device.requests()
     assert (device.egress().transferred, device.requests()) == (0, ["list"])
+
+
+def test_keys_that_may_not_list_and_sent_nothing_are_not_ready(device: Device) -> None:
+    (device.export / "stats").mkdir()
+
+    def no_list(operation: str, key: str) -> None:
+        if operation == "list":
+            raise AccessDenied(operation, key, "no")
+
+    device.store.before = no_list
+    for _ in range(2):
+        tally = device.egress()
+        assert (tally.reasons["access_denied"], tally.complete) == (1, False), "in every cycle, not only the first"
+        assert not device.engine.readyz().ok
+    device.write("stats/a", "1")
+    assert device.egress().complete, "a PUT shows that they are good for something"
+    assert device.engine.readyz().ok
+    assert device.egress().complete
+
+
+def test_other_keys_are_given_a_listing_at_once(device: Device) -> None:
+    (device.export / "stats").mkdir()
+
+    def deny(operation: str, key: str) -> None:
+        raise AccessDenied(operation, key, "no")
+
+    device.store.before = deny
+    assert not device.egress().complete
+    device.store.before = lambda _operation, _key: None
+    device.set_storage({**_keys(), "AWS_SECRET_ACCESS_KEY": "another-planted-secret"})
+    device.requests()
+    assert device.egress().complete
+    assert device.requests() == ["list"]
+    assert device.engine.readyz().ok
+
+
+def test_a_strangers_object_too_large_to_copy_is_left_and_said(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.upload.LARGEST_COPY", 3)
+    device.put("statistics/a", "theirs")
+    device.write("stats/a", "ours")
+    tally = device.egress()
+    assert (tally.reasons["too_large_to_set_aside"], tally.pending_files) == (1, 1)
+    assert device.objects() == {"statistics/a": "theirs"}
