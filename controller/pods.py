@@ -33,7 +33,15 @@ def is_over(pod: Json) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
+def is_drain(pod: Json) -> bool:
+    """Whether the pod sends what others left behind."""
+    return names.DRAIN in (pod["metadata"].get("labels") or {})
+
+
 def syncing_with(device: str, pods: Iterable[Json]) -> tuple[str, ...]:
-    """Names of the pods that may still send something to ``device``; those that are terminating among them."""
-    found = (pod for pod in pods if is_injected(pod) and not is_over(pod))
+    """Names of the pods that may still send something to ``device``; those that are terminating among them.
+
+    Not those of drains, which exist because the others are gone.
+    """
+    found = (pod for pod in pods if is_injected(pod) and not is_over(pod) and not is_drain(pod))
     return tuple(sorted(pod["metadata"]["name"] for pod in found if status_of(pod).get("device") == device))

@@ -17,7 +17,7 @@ from contract.conditions import Condition, Said, read_conditions
 from contract.spec import OWNER, Owner
 from controller import directories
 from controller.directories import Directory
-from controller.pods import annotations_of, is_injected, is_over, status_of
+from controller.pods import annotations_of, is_drain, is_injected, is_over, status_of
 from controller.resources import Json
 
 _MOST: Final = 2**53  # beyond it JSON numbers are not exact, and no device has so many bytes
@@ -102,7 +102,7 @@ def place_of(pod: Pod) -> Place | None:
 
 def read_pod(raw: Json) -> Pod | None:
     """The facts of ``raw``; None when it is not injected, or is a drain, of which its Job tells."""
-    if not is_injected(raw) or names.DRAIN in (raw["metadata"].get("labels") or {}):
+    if not is_injected(raw) or is_drain(raw):
         return None
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     said, sidecar = status_of(raw), _sidecar(spec)
