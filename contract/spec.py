@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from contract.mapping import Direction, Mapping, MappingError, check_overlap, parse_mappings
 from contract.quantity import format_duration, parse_duration
-from contract.storage import Credentials
+from contract.storage import OVERRIDABLE_KEYS, Credentials
 
 EGRESS: Final = "DATA_SYNC_EGRESS"
 INGRESS: Final = "DATA_SYNC_INGRESS"
@@ -22,6 +22,7 @@ INTERVAL: Final = "DATA_SYNC_INTERVAL"
 CREDENTIALS: Final = "DATA_SYNC_CREDENTIALS"
 OWNER: Final = "DATA_SYNC_OWNER"
 CLAIM: Final = "DATA_SYNC_STORAGE_CLAIM"
+CLAIM_OVERRIDES: Final = "DATA_SYNC_STORAGE_CLAIM_OVERRIDES"
 CONFIG_MAP: Final = "DATA_SYNC_STORAGE_CONFIG_MAP"
 SECRET: Final = "DATA_SYNC_STORAGE_SECRET"  # noqa: S105 - a resource's name
 DEVICE_ID: Final = "DEVICE_ID"
@@ -90,6 +91,7 @@ class SyncSpec:
     secret: str = ""
     device: str = ""
     owner: Owner | None = None
+    claim_overrides: tuple[tuple[str, str], ...] = ()  # storage key → text, instead of what the claim says
 
     @property
     def mappings(self) -> tuple[Mapping, ...]:
@@ -108,6 +110,7 @@ class SyncSpec:
             SECRET: self.secret,
             DEVICE_ID: self.device,
             OWNER: self.owner.to_json() if self.owner else "",
+            CLAIM_OVERRIDES: json.dumps(dict(self.claim_overrides)) if self.claim_overrides else "",
         }
         return {name: value for name, value in env.items() if value}
 
@@ -135,6 +138,7 @@ class SyncSpec:
             secret=env.get(SECRET, ""),
             device=env.get(DEVICE_ID, ""),
             owner=_owner(env, faults),
+            claim_overrides=_claim_overrides(env, faults),
         )
         if faults:
             raise SpecError(faults)
@@ -214,6 +218,24 @@ def _credentials(env: Dict[str, str], faults: list[str]) -> Credentials:
     except ValueError:
         faults.append(f"{CREDENTIALS}: {text!r} is neither 'keys' nor 'chain'")
         return Credentials.KEYS
+
+
+def _claim_overrides(env: Dict[str, str], faults: list[str]) -> tuple[tuple[str, str], ...]:
+    text = env.get(CLAIM_OVERRIDES)
+    if not text:
+        return ()
+    try:
+        raw = _load_json(text)
+    except ValueError as error:
+        faults.append(f"{CLAIM_OVERRIDES}: no valid JSON ({error}): {text[:200]!r}")
+        return ()
+    if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
+        faults.append(f"{CLAIM_OVERRIDES}: an object of texts is needed")
+        return ()
+    unknown = sorted(set(raw) - set(OVERRIDABLE_KEYS))
+    if unknown:
+        faults.append(f"{CLAIM_OVERRIDES}: {', '.join(unknown)} is none of {', '.join(OVERRIDABLE_KEYS)}")
+    return tuple(sorted(raw.items()))
 
 
 def _owner(env: Dict[str, str], faults: list[str]) -> Owner | None:

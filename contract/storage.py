@@ -27,6 +27,8 @@ CA_FILE: Final = "tls.crt"
 CONFIG_MAP_KEYS: Final = (BUCKET_NAME, BUCKET_HOST, BUCKET_PORT, BUCKET_REGION, BUCKET_SCHEME, BUCKET_ADDRESSING)
 SECRET_KEYS: Final = (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, CA_FILE)
 STORAGE_KEYS: Final = (*CONFIG_MAP_KEYS, *SECRET_KEYS)
+# What an administrator may say for all claims: the way to the server, never the bucket or its keys.
+OVERRIDABLE_KEYS: Final = (BUCKET_HOST, BUCKET_PORT, BUCKET_SCHEME, BUCKET_REGION, BUCKET_ADDRESSING, CA_FILE)
 
 DEFAULT_REGION: Final = "us-east-1"  # what S3 servers without regions sign with
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

@@ -160,6 +160,8 @@ class StorageFiles:
         with _consistent(base) as fd:
             claim_texts = _read_keys(fd, names.CLAIM_DIR)
             if spec.claim or claim_texts:
+                if claim_texts:  # else all of it is still missing, and is told so
+                    claim_texts |= dict(spec.claim_overrides)
                 places.append((f"{base}/{names.CLAIM_DIR}", (spec.claim, spec.claim), claim_texts))
             external_texts = _read_keys(fd, names.EXTERNAL_DIR)
             if any(external) or external_texts:

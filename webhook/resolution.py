@@ -6,7 +6,7 @@ Puts together what ``owners``, ``devices`` and ``storage`` find; whether the pod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from contract.names import export_volume
@@ -63,7 +63,8 @@ def resolve(pod: Json, namespace: str, catalog: Catalog, options: Options, setti
     device = devices.find(pod, namespace, options, described, catalog)
     found = storage.find(options, device, facts, settings)
     owner = Owner(namespace, facts.uid, kind, workload)
-    spec = _spec(options, described, device, found, owner)
+    overrides = settings.claim_overrides if found.claim else ()
+    spec = replace(_spec(options, described, device, found, owner), claim_overrides=overrides)
     mode, mode_rule = _mode(pod, options, catalog)
     return Resolution(
         workload=workload,

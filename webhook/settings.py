@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from contract import storage
 from contract.names import DEFAULT_ROOT, is_dns_label
 from contract.quantity import parse_duration
 from contract.storage import Credentials
@@ -43,6 +45,10 @@ MEMORY_LIMIT: Final = "WEBHOOK_SIDECAR_MEMORY_LIMIT"
 DEFAULT_CONFIG_MAP: Final = "WEBHOOK_DEFAULT_S3_CONFIG_MAP"
 DEFAULT_SECRET: Final = "WEBHOOK_DEFAULT_S3_SECRET"  # noqa: S105 - a variable's name
 DEFAULT_CREDENTIALS: Final = "WEBHOOK_DEFAULT_S3_CREDENTIALS"
+CLAIM_ENDPOINT: Final = "WEBHOOK_CLAIM_ENDPOINT"
+CLAIM_REGION: Final = "WEBHOOK_CLAIM_REGION"
+CLAIM_ADDRESSING: Final = "WEBHOOK_CLAIM_ADDRESSING"
+CLAIM_CA: Final = "WEBHOOK_CLAIM_CA"
 
 DEFAULT_SIDECAR_IMAGE: Final = f"flotta-data-sync-sidecar:{VERSION}"
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?")
@@ -70,6 +76,7 @@ class InjectionSettings:
     default_config_map: str = ""
     default_secret: str = ""
     default_credentials: Credentials = Credentials.KEYS
+    claim_overrides: tuple[tuple[str, str], ...] = ()  # storage keys that are the same for every claim
 
     @staticmethod
     def from_env(env: Mapping[str, str]) -> InjectionSettings:
@@ -173,7 +180,23 @@ def _injection(reader: _Reader) -> InjectionSettings:
         memory_request=reader.read(MEMORY_REQUEST, "64Mi", _quantity),
         memory_limit=reader.read(MEMORY_LIMIT, "256Mi", _quantity),
         **_default_storage(reader),
+        claim_overrides=tuple(sorted(_claim_overrides(reader).items())),
     )
+
+
+def _claim_overrides(reader: _Reader) -> dict[str, str]:
+    endpoint = reader.read(CLAIM_ENDPOINT, "", _endpoint)
+    texts = {
+        storage.BUCKET_REGION: reader.read(CLAIM_REGION, "", _anything),
+        storage.BUCKET_ADDRESSING: reader.read(CLAIM_ADDRESSING, "", _addressing),
+        storage.CA_FILE: reader.read(CLAIM_CA, "", _certificates),
+    }
+    if endpoint:
+        url = urlsplit(endpoint)
+        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+        port = url.port or (80 if url.scheme == "http" else 443)
+        texts |= {storage.BUCKET_HOST: host, storage.BUCKET_PORT: str(port), storage.BUCKET_SCHEME: url.scheme}
+    return {key: text for key, text in texts.items() if text}
 
 
 def _default_storage(reader: _Reader) -> dict[str, Any]:
@@ -212,6 +235,30 @@ def _lifetime(reader: _Reader, name: str, default: str) -> timedelta:
 
 def _catalog(text: str) -> str | None:
     return None if text in ("cluster", "none") else f"{text!r} is neither 'cluster' nor 'none'"
+
+
+def _anything(_text: str) -> None:
+    return None
+
+
+def _endpoint(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("http", "https") and url.hostname and url.path in ("", "/") and url.port != 0
+    except ValueError:
+        usable = False
+    beside = usable and (url.query or url.fragment or url.username)
+    return None if usable and not beside else f"{text!r} is no endpoint such as https://s3.example.org:9000"
+
+
+def _addressing(text: str) -> str | None:
+    return None if text in ("", "path", "virtual") else f"{text!r} is neither 'path' nor 'virtual'"
+
+
+def _certificates(text: str) -> str | None:
+    return None if not text or "-----BEGIN CERTIFICATE-----" in text else "holds no PEM certificate"
 
 
 def _resource(text: str) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 from release.helm import NEWEST, OLDEST
 from tests.chart.matrix import EVERYTHING, MATRIX, POLICIES
 from tests.chart.rendered import MAJORS, Object, helm, helm_of, objects, only, pod_specs
+from webhook.settings import InjectionSettings
 
 # Kinds of other projects: Kubernetes has no schema for them.
 FOREIGN = ("monitoring.coreos.com/", "cert-manager.io/", "security.openshift.io/")
@@ -148,6 +149,29 @@ def test_a_changed_value_reaches_the_programs() -> None:
     (container,) = pod_specs(found)["data-sync-webhook"]["containers"]
     variables = {item["name"]: item.get("value") for item in container["env"]}
     assert (variables["WEBHOOK_EXPORT_ROOT"], variables["WEBHOOK_SIDECAR_IMAGE"]) == ("/data", "s:2")
+
+
+def test_what_is_said_of_storage_reaches_the_webhook_as_it_is_meant() -> None:
+    claims = {
+        "endpoint": "https://s3.example.org:8443",
+        "region": "eu-1",
+        "addressing": "virtual",
+        "caBundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+    }
+    default = {"configMap": "bucket", "secret": "keys"}
+    (container,) = pod_specs(objects({"storage": {"obc": claims, "default": default}}))["data-sync-webhook"][
+        "containers"
+    ]
+    found = InjectionSettings.from_env({item["name"]: item.get("value", "") for item in container["env"]})
+    assert dict(found.claim_overrides) == {
+        "BUCKET_HOST": "s3.example.org",
+        "BUCKET_PORT": "8443",
+        "BUCKET_SCHEME": "https",
+        "BUCKET_REGION": "eu-1",
+        "BUCKET_ADDRESSING": "virtual",
+        "tls.crt": claims["caBundle"].strip(),
+    }
+    assert (found.default_config_map, found.default_secret) == ("bucket", "keys")
 
 
 def test_notes_say_what_to_do_next(tmp_path: Path) -> None:

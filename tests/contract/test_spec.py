@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contract.mapping import Direction, Mapping, MappingError, parse_mappings
 from contract.spec import Owner, SpecError, SyncSpec, annotation_to_json, mappings_from_annotation, parse_interval
-from contract.storage import Credentials
+from contract.storage import OVERRIDABLE_KEYS, Credentials
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0$"), min_size=1, max_size=8).filter(
     lambda name: name not in (".", "..", ".data-sync")
@@ -38,6 +38,9 @@ specs = st.builds(
     secret=words,
     device=words,
     owner=st.none() | st.builds(Owner, words, words, words, words),
+    claim_overrides=st.dictionaries(st.sampled_from(OVERRIDABLE_KEYS), words).map(
+        lambda found: tuple(sorted(found.items()))
+    ),
 )
 
 
@@ -67,6 +70,10 @@ def test_an_empty_environment_is_the_default() -> None:
         ("DATA_SYNC_OWNER", "me", "DATA_SYNC_OWNER: "),
         ("DATA_SYNC_OWNER", '{"namespace": 1}', "DATA_SYNC_OWNER: "),
         ("DATA_SYNC_OWNER", "[]", "DATA_SYNC_OWNER: "),
+        ("DATA_SYNC_STORAGE_CLAIM_OVERRIDES", "host", "DATA_SYNC_STORAGE_CLAIM_OVERRIDES: no valid JSON"),
+        ("DATA_SYNC_STORAGE_CLAIM_OVERRIDES", '["host"]', "DATA_SYNC_STORAGE_CLAIM_OVERRIDES: an object"),
+        ("DATA_SYNC_STORAGE_CLAIM_OVERRIDES", '{"BUCKET_PORT": 9}', "DATA_SYNC_STORAGE_CLAIM_OVERRIDES: an object"),
+        ("DATA_SYNC_STORAGE_CLAIM_OVERRIDES", '{"BUCKET_NAME": "b"}', "DATA_SYNC_STORAGE_CLAIM_OVERRIDES: BUCKET_NAME"),
     ],
 )
 def test_what_cannot_be_used_names_its_variable(variable: str, value: str, words: str) -> None:

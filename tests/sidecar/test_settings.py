@@ -101,6 +101,28 @@ def test_a_half_bound_claim_gives_way_to_external_and_keys_never_mix(tmp_path: P
     assert (found.bucket, found.host) == ("bucket", "host")
 
 
+def test_what_an_administrator_says_of_all_claims_goes_before_what_one_says_and_touches_nothing_else(
+    tmp_path: Path,
+) -> None:
+    overrides = '{"BUCKET_HOST": "route.example.org", "BUCKET_PORT": "8443", "BUCKET_SCHEME": "https"}'
+    place(tmp_path / "external", KEYS)
+    found = read(tmp_path, DATA_SYNC_STORAGE_CLAIM_OVERRIDES=overrides)
+    assert isinstance(found, Storage)
+    assert found.host == "host"
+    place(tmp_path / "claim", {**KEYS, "BUCKET_NAME": "claimed", "BUCKET_PORT": "80"})
+    found = read(tmp_path, DATA_SYNC_STORAGE_CLAIM_OVERRIDES=overrides)
+    assert isinstance(found, Storage)
+    assert (found.bucket, found.endpoint) == ("claimed", "https://route.example.org:8443")
+
+
+def test_a_claim_that_is_not_bound_is_missing_all_of_it_whatever_is_said_of_all_claims(tmp_path: Path) -> None:
+    found = read(
+        tmp_path, DATA_SYNC_STORAGE_CLAIM="camera-1", DATA_SYNC_STORAGE_CLAIM_OVERRIDES='{"BUCKET_HOST": "route"}'
+    )
+    assert isinstance(found, Waiting)
+    assert "Missing field BUCKET_HOST in resource edge/camera-1" in found.reason
+
+
 def test_files_go_before_variables(tmp_path: Path) -> None:
     place(tmp_path, KEYS)
     found = read(tmp_path, **{**KEYS, "BUCKET_NAME": "variable"})

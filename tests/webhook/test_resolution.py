@@ -253,6 +253,13 @@ def test_no_storage_is_a_skip_for_a_pod_that_did_not_ask() -> None:
     assert names.DEVICE in decision.message
 
 
+def test_the_way_to_the_claims_server_is_handed_on_with_a_claim_and_with_nothing_else() -> None:
+    overrides = (("BUCKET_HOST", "s3.example.org"),)
+    settings = replace(SETTINGS, claim_overrides=overrides)
+    assert resolved(pod(nodeName="n"), device("n"), settings=settings).spec.claim_overrides == overrides
+    assert resolved(pod(EXTERNAL), settings=settings).spec.claim_overrides == ()
+
+
 # Which mappings
 
 UP, DOWN = {"source": "stats", "target": "statistics"}, {"source": "remote", "target": "down"}

@@ -36,8 +36,16 @@ def test_every_variable_is_read() -> None:
         "WEBHOOK_DEFAULT_S3_CONFIG_MAP": "config",
         "WEBHOOK_DEFAULT_S3_SECRET": "secret",
         "WEBHOOK_DEFAULT_S3_CREDENTIALS": "chain",
+        "WEBHOOK_CLAIM_ENDPOINT": "https://s3.example.org",
+        "WEBHOOK_CLAIM_REGION": "eu-1",
+        "WEBHOOK_CLAIM_ADDRESSING": "virtual",
+        "WEBHOOK_CLAIM_CA": "-----BEGIN CERTIFICATE-----",
     })  # fmt: skip
-    storage = ("config", "secret", Credentials.CHAIN)
+    claim = {
+        "BUCKET_HOST": "s3.example.org", "BUCKET_PORT": "443", "BUCKET_SCHEME": "https", "BUCKET_REGION": "eu-1",
+        "BUCKET_ADDRESSING": "virtual", "tls.crt": "-----BEGIN CERTIFICATE-----",
+    }  # fmt: skip
+    storage = ("config", "secret", Credentials.CHAIN, tuple(sorted(claim.items())))
     injection = InjectionSettings("mirror/sidecar:2", "/srv/edge", "flotta", "20m", "1Gi", "2Gi", *storage)
     assert settings == Settings(injection, "tls.crt", "tls.key", "127.0.0.1:1", "[::1]:2", 3, "debug", "none")
 
@@ -51,6 +59,13 @@ def test_every_variable_is_read() -> None:
         pytest.param("WEBHOOK_DEFAULT_S3_CONFIG_MAP", "A/b", "'A/b'", id="a name that is none"),
         pytest.param("WEBHOOK_DEFAULT_S3_CREDENTIALS", "none", "'none'", id="unknown credentials"),
         pytest.param("WEBHOOK_TLS_CERT", "", "not set", id="a key without certificate"),
+        pytest.param("WEBHOOK_CLAIM_ENDPOINT", "s3.example.org", "endpoint", id="a host for an endpoint"),
+        pytest.param("WEBHOOK_CLAIM_ENDPOINT", "https://s3.example.org/bucket", "endpoint", id="a path in an endpoint"),
+        pytest.param("WEBHOOK_CLAIM_ENDPOINT", "https://a:b@s3.example.org", "endpoint", id="keys in an endpoint"),
+        pytest.param("WEBHOOK_CLAIM_ENDPOINT", "https://[::1", "endpoint", id="half an address"),
+        pytest.param("WEBHOOK_CLAIM_ENDPOINT", "https://host:99999", "endpoint", id="a port that is none"),
+        pytest.param("WEBHOOK_CLAIM_ADDRESSING", "dns", "'dns'", id="an unknown addressing"),
+        pytest.param("WEBHOOK_CLAIM_CA", "MIIB", "PEM", id="a certificate that is none"),
         pytest.param("WEBHOOK_TLS_KEY", " ", "not set", id="a certificate without key"),
         pytest.param("WEBHOOK_SELF_SECRET", "A/B", "'A/B'", id="a path for a Secret"),
         pytest.param("WEBHOOK_SELF_AUTHORITY_LIFETIME", "a year", "'a year'", id="a word for a lifetime"),
@@ -94,3 +109,16 @@ def test_without_files_the_webhook_makes_its_own_certificates() -> None:
 
 def test_the_commands_without_a_cluster_need_no_variable() -> None:
     assert InjectionSettings.from_env({}) == InjectionSettings()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "port"),
+    [
+        pytest.param("http://rook.example.org/", "rook.example.org", "80", id="plain"),
+        pytest.param("https://10.0.0.1:9000", "10.0.0.1", "9000", id="with a port"),
+        pytest.param("https://[fd00::1]:8443", "[fd00::1]", "8443", id="IPv6"),
+    ],
+)
+def test_an_endpoint_becomes_host_port_and_scheme(endpoint: str, host: str, port: str) -> None:
+    found = dict(InjectionSettings.from_env({"WEBHOOK_CLAIM_ENDPOINT": endpoint}).claim_overrides)
+    assert found == {"BUCKET_HOST": host, "BUCKET_PORT": port, "BUCKET_SCHEME": endpoint.partition(":")[0]}
