@@ -5,8 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from contract.storage import Storage
 from demo.s3server import HOST, S3Server, Tls
@@ -52,3 +55,27 @@ def _bucket(server: S3Server) -> Iterator[Storage]:
     server.create_bucket(name)
     yield server.storage(name)
     server.delete_bucket(name)  # each one takes volumes of the server, which has not many
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Iterator[str]:
+    """moto's server: no authentication, but it takes nearly every key."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_client(moto_endpoint: str) -> Iterator[Any]:
+    """boto3's view of moto."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=moto_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
+    yield client
+    client.close()

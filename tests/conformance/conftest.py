@@ -10,9 +10,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from contract.storage import Storage
 from sidecar.remote.s3 import S3Store
@@ -20,30 +18,6 @@ from sidecar.remote.store import ObjectStore
 from tests.fakes.store import FakeStore
 
 SERVERS = ("seaweedfs-http", "seaweedfs-https", "moto")
-
-
-@pytest.fixture(scope="session")
-def moto_endpoint() -> Iterator[str]:
-    """moto's server: no authentication, but it takes nearly every key."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def moto_client(moto_endpoint: str) -> Iterator[Any]:
-    """boto3's view of moto."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=moto_endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-    )
-    yield client
-    client.close()
 
 
 @pytest.fixture

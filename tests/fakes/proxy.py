@@ -30,6 +30,7 @@ class Asked:
     method: str
     target: str  # decoded
     size: int  # of its body
+    fields: dict[str, str]  # header fields, names in lower case
 
     @property
     def is_listing(self) -> bool:
@@ -131,7 +132,7 @@ class Proxy:
         head = _Head.read(asks)
         if head is None:
             return False
-        asked = Asked(head.start.split(" ")[0], unquote(head.start.split(" ")[1]), head.length or 0)
+        asked = Asked(head.start.split(" ")[0], unquote(head.start.split(" ")[1]), head.length or 0, head.fields)
         with self._lock:
             self.requests["list" if asked.is_listing else asked.method] += 1
             fault = self.script(asked)

@@ -22,13 +22,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--without", nargs="*", default=[], help="actors that stay away")
     asked = parser.parse_args()
     end, seed, failed = time.monotonic() + asked.minutes * 60, asked.seed, False
     with S3Server() as server:
         while (left := end - time.monotonic()) > 0:
             directory = Path("build/torture") / f"{seed}-{time.strftime('%H%M%S')}"
             directory.mkdir(parents=True)
-            verdict = run(server, directory.resolve(), seed, min(left, ROUND_SECONDS))
+            verdict = run(server, directory.resolve(), seed, min(left, ROUND_SECONDS), tuple(asked.without))
             print(verdict, flush=True)
             failed = failed or bool(verdict.faults)
             if not verdict.faults:
