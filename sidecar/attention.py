@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sidecar.errors import SyncError
-from sidecar.local.scan import Notice
+from sidecar.local.scan import Notice, printable
 from sidecar.local.watch import Hints
 from sidecar.tree import RelativePath
 
@@ -87,8 +87,12 @@ class Attention:
 
     def standing(self, hints: Hints) -> list[Notice]:
         """What the walk passed over and nobody has touched since."""
-        touched = hints.files | {f"{path}/" for path in hints.directories}
-        self._notices = [notice for notice in self._notices if notice.name not in touched]
+        if hints.files or hints.directories:
+            names = {printable(path) for path in hints.files | hints.directories}
+            below = tuple(printable(path) + "/" for path in hints.directories)  # walked anew, with all in it
+            self._notices = [
+                notice for notice in self._notices if notice.name not in names and not notice.name.startswith(below)
+            ]
         return self._notices
 
     def take(self, now: float) -> set[RelativePath]:

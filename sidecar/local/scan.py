@@ -103,24 +103,28 @@ def visit(
     """As :func:`walk`, of only these ``names`` and all below these ``directories``; what is gone is passed over."""
     below = "" if directory == "." else directory + "/"
 
-    def quiet(notice: Notice) -> None:
-        if notice.why is not Passed.MISSING:  # gone again: nothing to say
-            report(notice)
-
     def one(path: str) -> Iterator[LocalEntry]:
-        for entry in walk(root, below + path, quiet, skip):
+        def told(notice: Notice) -> None:
+            inside = "" if notice.name == below + path else notice.name
+            if notice.why is not Passed.MISSING:  # gone again: nothing to say
+                report(Notice(f"{path}/{inside}", notice.why, notice.detail))
+
+        for entry in walk(root, below + path, told, skip):
             yield LocalEntry(RelativePath(f"{path}/{entry.path}"), entry.fingerprint)
 
-    streams = [one(path) for path in _outermost(directories) if not _name_fault(path, report)]
+    outermost = _outermost(directories)
+    walked = set(outermost)
+    others = [name for name in names if walked.isdisjoint(_parents(name))]
+    streams = [one(path) for path in outermost if not _name_fault(root, below, path, report)]
     last = None
-    for entry in heapq.merge(_looked_at(root, below, names, report), *streams, key=lambda entry: entry.path):
+    for entry in heapq.merge(_looked_at(root, below, others, report), *streams, key=lambda entry: entry.path):
         if entry.path != last:
             yield entry
         last = entry.path
 
 
 def _looked_at(root: Root, below: str, names: Iterable[str], report: Report) -> Iterator[LocalEntry]:
-    for name in sorted(name for name in names if not _name_fault(name, report)):
+    for name in sorted(name for name in names if not _name_fault(root, below, name, report)):
         try:
             seen = root.look(below + name)
         except NotAFile as error:
@@ -141,16 +145,31 @@ def _outermost(directories: Iterable[str]) -> list[str]:
     return found
 
 
-def _name_fault(name: str, report: Report) -> bool:
-    """Whether ``name`` cannot be synced; it is reported then."""
+def _parents(path: str) -> Iterator[str]:
+    cut = path.find("/")
+    while cut >= 0:
+        yield path[:cut]
+        cut = path.find("/", cut + 1)
+
+
+def _name_fault(root: Root, below: str, name: str, report: Report) -> bool:
+    """Whether ``name`` cannot be synced; it is reported then, if it is still there."""
     try:
         too_long = len(name.encode()) > PATH_LIMIT
     except UnicodeEncodeError:
-        report(Notice(_printable(name), Passed.NOT_UTF8, "the name is not UTF-8; rename the file"))
+        if _is_there(root, below + name):
+            report(Notice(printable(name), Passed.NOT_UTF8, "the name is not UTF-8; rename the file"))
         return True
-    if too_long:
+    if too_long and _is_there(root, below + name):
         report(Notice(name, Passed.TOO_LONG, f"the path is longer than {PATH_LIMIT} bytes"))
     return too_long
+
+
+def _is_there(root: Root, path: str) -> bool:
+    try:
+        return root.look(path) is not None
+    except SyncError:
+        return True  # no regular file, or out of reach
 
 
 def _children(root: Root, directory: str, trail: str, report: Report, skip: Skip) -> list[_Child]:
@@ -167,15 +186,15 @@ def _children(root: Root, directory: str, trail: str, report: Report, skip: Skip
     except FileNotFoundError:
         return []  # removed since its parent was read
     except SyncError as error:
-        report(Notice(_printable(trail or directory), Passed.UNREADABLE, str(error)))
+        report(Notice(printable(trail or directory), Passed.UNREADABLE, str(error)))
     except OSError as error:
-        report(Notice(_printable(trail or directory), Passed.UNREADABLE, error.strerror or str(error)))
+        report(Notice(printable(trail or directory), Passed.UNREADABLE, error.strerror or str(error)))
     found.sort(key=lambda child: child.sort_key)
     return found
 
 
 def _child(entry: os.DirEntry[str], trail: str, report: Report) -> _Child | None:
-    shown = _printable(trail + entry.name)
+    shown = printable(trail + entry.name)
     try:
         length = len((trail + entry.name).encode())
     except UnicodeEncodeError:
@@ -199,5 +218,6 @@ def _child(entry: os.DirEntry[str], trail: str, report: Report) -> _Child | None
     return None
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """``name`` as notices show it: bytes that are no text are spelled out."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

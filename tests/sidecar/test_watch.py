@@ -217,6 +217,26 @@ def test_what_the_walk_passed_over_stays_counted_until_it_is_touched(tmp_path: P
         assert device.metric("file_errors_total", direction="egress", reason="not_utf8") == 1
 
 
+def test_names_that_are_no_text_are_counted_once_and_no_longer_than_they_are_there(tmp_path: Path) -> None:
+    with Device(tmp_path, egress=STATS) as device:
+        device.write("stats/good", "1")
+        device.egress()
+        top = os.path.join(os.fsencode(device.export), b"stats", b"below")
+        os.mkdir(top)
+        for name in (b"\xff", b"\xc3"):
+            with open(os.path.join(top, name), "wb") as file:
+                file.write(b"x")
+        assert device.egress().pending_files == 2
+        for _ in range(3):  # touched again and again
+            os.utime(os.path.join(top, b"\xff"))
+            os.chmod(top, 0o755)
+            assert device.egress().pending_files == 2
+        os.unlink(os.path.join(top, b"\xff"))
+        assert device.egress().pending_files == 1
+        os.rename(top, os.path.join(os.fsencode(device.export), b"away"))
+        assert device.egress().pending_files == 0
+
+
 def test_a_file_that_became_readable_is_sent_and_no_longer_counted(tmp_path: Path) -> None:
     attention = Attention(600)
     attention.stands(Notice("closed/", Passed.UNREADABLE, "x"))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-DEADLINE = 30.0  # seconds; generous, since nothing waits for it when all is well
+DEADLINE = 60.0  # seconds; generous, since nothing waits for it when all is well
 
 
 class SidecarProcess:
