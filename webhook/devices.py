@@ -34,13 +34,13 @@ class Device:
 
 def find(pod: Json, namespace: str, options: Options, workload: WorkloadFacts | None, catalog: Catalog) -> Device:
     """The device of ``pod``, by the first rule that has something to say."""
+    node = pinned(pod)
     if options.device:
-        found = _named(options.device, "annotation", namespace, catalog)
+        found = _named(options.device, "annotation", namespace, node, catalog)
         # A pod in another's directory sends what is left there before its device goes.
         return replace(found, fault="") if options.owner_kind and found.facts is not None else found
     if workload is not None and workload.device:
-        return _named(workload.device, "workload", namespace, catalog)
-    node = pinned(pod)
+        return _named(workload.device, "workload", namespace, node, catalog)
     facts = catalog.device(namespace, node) if node else None
     if facts is not None:
         return _known(facts, "node", own=True)
@@ -58,10 +58,10 @@ def pinned(pod: Json) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _named(name: str, rule: str, namespace: str, catalog: Catalog) -> Device:
+def _named(name: str, rule: str, namespace: str, node: str, catalog: Catalog) -> Device:
     facts = catalog.device(namespace, name)
     if facts is not None:
-        return _known(facts, rule)
+        return _known(facts, rule, own=name == node)
     if not catalog.knows_devices:
         return Device(name, rule)
     return Device(name, rule, fault=f"EdgeDevice {namespace}/{name} does not exist (device by {rule})")

@@ -336,6 +336,14 @@ def test_a_daemonsets_pods_have_each_their_own_devices_storage_and_share_no_key(
         assert decision.warnings == ()
 
 
+def test_a_workload_for_one_device_shares_no_key_either() -> None:
+    subject = pod({names.WORKLOAD: "web"}, owner="DaemonSet/web-x", affinity=by_fields("node-1"))
+    described = workload("web", device="node-1", data={"egress": [UP]})
+    decision = process(subject, "edge", cluster(described, device("node-1")), SETTINGS).decision
+    assert isinstance(decision, Inject)
+    assert decision.warnings == ()
+
+
 @pytest.mark.parametrize("owner", ["ReplicaSet/web", "DaemonSet/web", "StatefulSet/web"])
 def test_replicas_that_share_a_bucket_are_warned_of(owner: str) -> None:
     subject = pod({**EXTERNAL, names.WORKLOAD: "web"}, owner=owner)
