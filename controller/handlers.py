@@ -143,3 +143,5 @@ def _marker(watch: Watch, queue: WorkQueue) -> Callable[..., Any]:
 
 # One line for each event that was heard of is too much; what fails is told at a higher level.
 logging.getLogger("kopf").setLevel(logging.WARNING)
+# It warns that signals are not its own to handle, which is as it should be: they are runtime.shutdown's.
+logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

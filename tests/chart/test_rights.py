@@ -13,12 +13,10 @@ from tests.controller import rights
 
 # What the webhook's catalog watches, and its certificates; see webhook/catalog.py and webhook/rotation.py.
 WEBHOOK = {
-    ("management.project-flotta.io", "edgedevices"): {"get", "list", "watch"},
-    ("management.project-flotta.io", "edgeworkloads"): {"get", "list", "watch"},
-    ("", "namespaces"): {"get", "list", "watch"},
-    ("", "nodes"): {"get", "list", "watch"},
-    ("", "events"): {"create"},
-    ("events.k8s.io", "events"): {"create"},
+    ("management.project-flotta.io", "edgedevices"): {"list", "watch"},
+    ("management.project-flotta.io", "edgeworkloads"): {"list", "watch"},
+    ("", "namespaces"): {"list", "watch"},
+    ("", "nodes"): {"list", "watch"},
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): {"get", "patch"},
 }
 
