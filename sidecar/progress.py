@@ -69,8 +69,10 @@ class Progress:
             tally, entry.now = entry.now, None
             if tally is None:
                 return
-            if not tally.pending_files:
-                tally.oldest = None
+            tally.close()
+            if tally.error is not None and entry.last is not None:
+                # It did not come to the end, so what it counted of the whole is too little.
+                tally.indexed, tally.ingress_bytes = entry.last.indexed, entry.last.ingress_bytes
             entry.last = tally
             if tally.transferred:
                 entry.last_transfer = self._now()

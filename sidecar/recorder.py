@@ -99,7 +99,7 @@ class Recorder:
         path = self._bench.path(action.path)
         if isinstance(error, ChangedWhileReading):
             self._patience.found_changing(path)
-        self._tally.fail(path, error)
+        self._tally.fail(path, error, action.since)
         self._attention.look_again(action.path)
         self._metrics.errors.labels(self._direction, error.reason).inc()
         if not quietly:

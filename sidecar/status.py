@@ -121,7 +121,7 @@ def _synced(entries: Sequence[MappingProgress], tallies: list[Tally], waiting: W
     if len(tallies) < len(entries):
         return Said(Condition.SYNCED, Truth.UNKNOWN, Because.FIRST_CYCLE, "The first cycle is under way.")
     files, size = sum(one.pending_files for one in tallies), sum(one.pending_bytes for one in tallies)
-    if all(one.complete and one.result is Result.OK for one in tallies):
+    if all(one.result is Result.OK for one in tallies):
         if not files:
             return Said(Condition.SYNCED, Truth.TRUE, Because.IN_SYNC, "Both sides hold the same.")
         return Said(Condition.SYNCED, Truth.FALSE, Because.TRANSFERRING, f"{_files(files, size)} under way.")

@@ -38,7 +38,8 @@ class Tally:
     pending_files: int = 0
     pending_bytes: int = 0
     under_way: int = 0  # files that go on beside the cycles, or wait for the next
-    oldest: float | None = None  # seconds since the epoch
+    oldest: float | None = None  # of what was planned; seconds since the epoch
+    oldest_left: float | None = None  # of what was tried and still waits
     limited: bool = False
     indexed: int = 0
     ingress_bytes: int = 0
@@ -70,6 +71,7 @@ class Tally:
         """``action`` went, but as a snapshot of a file being written: it must go again."""
         self.pending_files += 1
         self.pending_bytes += action.size
+        self._leave(action.since)
 
     def drop(self, action: Action) -> None:
         """There is nothing to do for ``action`` after all."""
@@ -77,8 +79,10 @@ class Tally:
         self.pending_files -= 1
         self.pending_bytes -= action.size
 
-    def fail(self, name: str, error: SyncError) -> None:
-        """The file ``name`` could not go now."""
+    def fail(self, name: str, error: SyncError, since: float | None = None) -> None:
+        """The file ``name``, which waits ``since`` then, could not go now."""
+        if since is not None:
+            self._leave(since)
         self.reasons[error.reason] += 1
         self.misconfigured = self.misconfigured or isinstance(error, Misconfigured)
         if isinstance(error, NoRoom):
@@ -94,6 +98,16 @@ class Tally:
         self.pending_files += pending
         if len(self.failures) < LISTED:
             self.failures.append({"name": name, "reason": reason, "error": f"{name}: {detail}"})
+
+    def _leave(self, since: float) -> None:
+        self.oldest_left = since if self.oldest_left is None else min(self.oldest_left, since)
+
+    def close(self) -> None:
+        """The pass is over: what went no longer counts as the oldest that waits."""
+        if not self.pending_files:
+            self.oldest = None
+        elif not self.under_way:  # else one of those may be the oldest
+            self.oldest = self.oldest_left
 
     def reset(self) -> None:
         """Start counting afresh."""

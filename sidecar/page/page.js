@@ -1,7 +1,7 @@
 // Shows /status. Whatever comes from there is a stranger's: it becomes text (textContent), never HTML.
 "use strict";
 const EVERY = 2000, SLOWEST = 10000; // milliseconds between two questions
-const BINS = 72; // bars in the plot: five minutes each
+const BINS = 60; // bars in the plot: one, three or six minutes each, as long as there is something to show
 const by = (id) => document.getElementById(id);
 
 const STATES = { // of a mapping: word and tone
@@ -166,7 +166,7 @@ function draw(tag, attributes, text) {
   return element;
 }
 function gather(throughput) { // the last slots of both directions in bars of equal length, oldest first
-  const each = Math.ceil(throughput.slots / BINS);
+  const known = throughput.egress.length, each = [1, 3].find((slots) => known <= slots * BINS) || Math.ceil(throughput.slots / BINS);
   const sums = (slots) => Array.from({ length: BINS }, (_, bin) => {
     const end = slots.length - (BINS - 1 - bin) * each;
     return slots.slice(Math.max(0, end - each), Math.max(0, end)).reduce((sum, one) => sum + one, 0);
@@ -175,7 +175,7 @@ function gather(throughput) { // the last slots of both directions in bars of eq
 }
 function plot() {
   const svg = by("plot"), width = svg.clientWidth || 600, height = svg.clientHeight || 200;
-  const left = 64, bottom = 22, top = 8, inner = width - left - 4, tall = height - top - bottom;
+  const left = 78, bottom = 22, top = 8, inner = width - left - 4, tall = height - top - bottom;
   const up = Math.max(...bins.egress), down = Math.max(...bins.ingress), most = up + down || 1;
   const base = top + tall * (up && down ? Math.min(.85, Math.max(.15, up / most)) : down ? .02 : up ? .98 : .6);
   const scale = Math.min(up ? (base - top) / up : Infinity, down ? (top + tall - base) / down : Infinity);
@@ -193,9 +193,12 @@ function plot() {
   }
   parts.push(draw("line", { class: "base", x1: left, x2: width, y1: base, y2: base }));
   if (!up && !down) parts.push(draw("text", { x: left + inner / 2, y: base - 10, "text-anchor": "middle" }, "nothing moved yet"));
-  for (const hours of [6, 4, 2, 0]) {
-    const x = left + inner * (1 - hours / 6);
-    parts.push(draw("text", { x, y: height - 5, "text-anchor": hours === 6 ? "start" : hours ? "middle" : "end" }, hours ? `−${hours} h` : "now"));
+  const whole = bins.seconds * BINS;
+  put(by("plot-title"), `Throughput, last ${whole === 3600 ? "hour" : `${whole / 3600} hours`}`);
+  const marks = width < 420 ? 2 : 3;
+  for (let part = marks; part >= 0; part--) {
+    const x = left + inner * (1 - part / marks), time = whole * part / marks;
+    parts.push(draw("text", { x, y: height - 5, "text-anchor": part === marks ? "start" : part ? "middle" : "end" }, part ? `−${time < 3600 || whole === 3600 ? `${time / 60} min` : `${time / 3600} h`}` : "now"));
   }
   if (chosen != null) parts.unshift(draw("rect", { class: "here", x: left + chosen * step, width: step, y: top, height: tall }));
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -262,7 +265,7 @@ async function ask() {
   if (!document.hidden) timer = setTimeout(ask, Math.min(SLOWEST, EVERY * (failures + 1)));
 }
 
-by("plot").addEventListener("pointermove", (event) => choose(Math.floor((event.offsetX - 64) / (by("plot").clientWidth - 68) * BINS)));
+by("plot").addEventListener("pointermove", (event) => choose(Math.floor((event.offsetX - 78) / (by("plot").clientWidth - 82) * BINS)));
 by("plot").addEventListener("pointerleave", () => choose(null));
 by("plot").addEventListener("blur", () => choose(null));
 by("plot").addEventListener("keydown", (event) => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +41,8 @@ def test_which_changes_are_worth_an_event() -> None:
     assert Said(Condition.SYNCED, Truth.TRUE, Because.IN_SYNC, "").event_type == "Normal"
     assert Said(Condition.SYNCED, Truth.FALSE, Because.FILES_FAIL, "").event_type is None
     assert Condition.SYNCED not in WARNINGS
+
+
+def test_the_tour_names_every_condition_and_reason() -> None:
+    tour = (Path(__file__).resolve().parents[2] / "docs" / "TOUR.md").read_text()
+    assert [word for word in (*Condition, *Because) if f"`{word.value}`" not in tour] == []

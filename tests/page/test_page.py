@@ -130,7 +130,7 @@ def broken(stage: Stage) -> None:
     stage.progress.clock_skew = 1200.0
     out = stage.progress.begin(OUT)
     out.fail(EVIL, LocalFault("open", EVIL, EVIL))
-    out.pending_files, out.pending_bytes, out.oldest = 3, 5000, 1_000_000_000.0
+    out.pending_files, out.pending_bytes, out.oldest_left = 3, 5000, 1_000_000_000.0
     stage.progress.end(OUT)
     into = stage.progress.begin(IN)
     into.fail(EVIL, NoRoom("download", EVIL))
@@ -228,6 +228,18 @@ def test_it_fits_on_every_screen(browser: Browser) -> None:
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize(("minutes", "title"), [(5, "last hour"), (100, "last 3 hours"), (350, "last 6 hours")])
+def test_the_plot_is_as_long_as_there_is_something_to_show(browser: Browser, minutes: int, title: str) -> None:
+    stage = Stage()
+    for _ in range(minutes):
+        stage.history._slot -= 1
+        stage.history.moved(Direction.EGRESS, 1000)
+    with listening(stage) as url, visiting(browser, url) as visit:
+        visit.wait_for("#plot-title", title)
+        visit.wait_for("#plot-words", "KiB sent")
+        assert visit.page.locator("#plot rect.egress").count() == {5: 5, 100: 34, 350: 59}[minutes]
+
+
 def test_it_is_read_by_keyboard(browser: Browser) -> None:
     stage = Stage()
     broken(stage)
@@ -238,7 +250,7 @@ def test_it_is_read_by_keyboard(browser: Browser) -> None:
         visit.page.keyboard.press("ArrowLeft")
         visit.wait_for("#plot-words", "ago")
         visit.page.keyboard.press("ArrowLeft")
-        visit.wait_for("#plot-words", "5 min to 10 min ago")
+        visit.wait_for("#plot-words", "6 min to 12 min ago")
         visit.page.keyboard.press("Escape")
         visit.wait_for("#plot-words", "arrow keys")
         visit.page.keyboard.press("Tab")

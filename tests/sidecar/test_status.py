@@ -99,7 +99,7 @@ def test_what_waits_in_the_bucket_is_not_at_risk() -> None:
     progress = Progress(lambda: 10_000_000.0)
     progress.set_mappings((IN,))
     tally = progress.begin(IN)
-    tally.pending_files, tally.oldest = 1, 0.0
+    tally.pending_files, tally.oldest_left = 1, 0.0
     progress.end(IN)
     (risk,) = (one for one in read_conditions(progress.status(with_names=True)) if "Risk" in one.condition)
     assert risk.truth is Truth.FALSE
@@ -169,11 +169,40 @@ def test_lists_of_names_are_capped() -> None:
     assert (len(entry["failures"]), len(entry["quarantined"]), entry["quarantined_files"]) == (100, 100, 250)
 
 
+def test_what_went_is_no_longer_the_oldest_that_waits(device: Device) -> None:
+    def refuse_new(operation: str, key: str) -> None:
+        if operation == "put" and key.endswith("new"):
+            raise Unreachable("put", key)
+
+    device.write("stats/old", "1")
+    device.store.before = refuse_new
+    device.pass_time(10_000)
+    device.write("stats/new", "2")
+    tally = device.cycle()[Direction.EGRESS][0]
+    assert device.objects() == {"statistics/old": "1"}
+    assert tally.pending_files == 1
+    assert tally.oldest == tally.oldest_left
+    assert tally.oldest is not None
+
+
+def test_a_pass_that_broke_off_forgets_no_count(device: Device) -> None:
+    device.put("remote/a", "12345")
+    device.cycle()
+
+    def down(*_: object) -> None:
+        raise Unreachable("list", "s3.example")
+
+    device.store.before = down
+    device.cycle()
+    ingress = device.progress.status(with_names=True)["mappings"][1]
+    assert (ingress["state"], ingress["indexed_files"], ingress["ingress_bytes"]) == ("failed", 1, 5)
+
+
 def test_a_clock_that_was_set_back_is_no_age_below_zero() -> None:
     progress = Progress(lambda: 100.0)
     progress.set_mappings((OUT,))
     tally = progress.begin(OUT)
-    tally.pending_files, tally.oldest = 1, 5000.0
+    tally.pending_files, tally.oldest_left = 1, 5000.0
     progress.end(OUT)
     assert progress.status(with_names=True)["mappings"][0]["oldest_pending_age_seconds"] == 0
 
