@@ -45,6 +45,9 @@ images: $(STAMP) ## build both container images and their bills of materials (BU
 manifests: $(STAMP) ## render manifests/, overlays/ and the chart's README from the chart
 	$(BIN)/python -m release manifests
 
+screenshots: $(STAMP) ## take the pictures in docs/ from a real run of some minutes, with Chromium
+	$(BIN)/python -m demo.pictures
+
 logs: $(STAMP) ## write the table of log lines in docs/LOGS.md from the source
 	$(BIN)/python -m release logs
 

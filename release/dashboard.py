@@ -239,6 +239,12 @@ ROWS: Final[dict[str, list[Panel]]] = {
             {"{{pod}}": "data_sync_certificate_expiry_timestamp_seconds - time()"},
         ),
         Panel(
+            "Age of what the webhook knows",
+            "Since it last heard from the API server about devices and workloads.",
+            units.Seconds,
+            {"{{pod}}": "max by (pod) (data_sync_catalog_age_seconds) or vector(0)"},
+        ),
+        Panel(
             "Bucket claims",
             "Of devices, by phase.",
             units.Short,

@@ -14,7 +14,7 @@ from tests.page.browser import chromium
 from tests.walks.sidecar_process import SidecarProcess
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # playwright keeps an event loop in this thread: no longer than needed
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; skipped where it is absent, an error in CI."""
     executable = tool("chromium")
