@@ -17,7 +17,10 @@ from urllib.parse import quote
 REDACTED: Final = "[redacted]"
 _SHORTEST_SECRET = 4  # a shorter text would blank out half of every line
 
+_encode: Final = json.JSONEncoder(default=str).encode  # json.dumps would make one for every line
+
 _secrets: set[str] = set()
+_longest_first: tuple[str, ...] = ()
 _secrets_lock = threading.Lock()
 
 
@@ -28,17 +31,17 @@ def fields(**values: object) -> dict[str, Any]:
 
 def hide(*secrets: str | None) -> None:
     """Never let these texts appear in a log line of this process, exceptions included."""
+    global _longest_first  # noqa: PLW0603 - replaced whole, so that reading it needs no lock
     with _secrets_lock:
         for secret in secrets:
             if secret and len(secret) >= _SHORTEST_SECRET:
                 _secrets.update(_forms(secret))
+        _longest_first = tuple(sorted(_secrets, key=len, reverse=True))
 
 
 def redact(text: str) -> str:
     """``text`` without any of the hidden secrets."""
-    with _secrets_lock:
-        known = sorted(_secrets, key=len, reverse=True)
-    for secret in known:
+    for secret in _longest_first:
         text = text.replace(secret, REDACTED)
     return text
 
@@ -64,11 +67,14 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         # Names of files may hold bytes that are no UTF-8; ASCII output can always be written.
-        return redact(json.dumps(line, default=str))
+        return redact(_encode(line))
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send every logger of this process as JSON lines to ``stream`` (default: stderr)."""
+    # What no line tells need not be found out for each: thread, process, and the place in the source.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - as logging's own documentation says
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

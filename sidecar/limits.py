@@ -18,6 +18,7 @@ from typing import Final
 from contract.quantity import parse_bytes, parse_share
 from sidecar.errors import NoRoom, from_os_error
 
+FEW_BYTES: Final = 32 * 2**10
 LEAST_FREE_BYTES: Final = 256 * 2**20
 LEAST_FREE_SHARE: Final = 0.15
 LEAST_FREE_INODES: Final = 0.10
@@ -149,7 +150,8 @@ class Bandwidth:
 class Memory:
     """Bytes of bodies that may be held at once, over all threads. Whoever asks for more than all gets all.
 
-    A thread leases once at a time, so that none waits for what it holds itself.
+    A thread leases once at a time, so that none waits for what it holds itself. Up to :data:`FEW_BYTES`
+    are given without counting: however many threads there are, that is little.
     """
 
     def __init__(self, size: int) -> None:
@@ -160,6 +162,9 @@ class Memory:
     @contextmanager
     def lease(self, size: int) -> Iterator[None]:
         """Wait until ``size`` bytes may be held, and hold them."""
+        if size <= FEW_BYTES:
+            yield
+            return
         size = min(size, self._size)
         with self._freed:
             self._freed.wait_for(lambda: self._left >= size)

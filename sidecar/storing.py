@@ -73,7 +73,14 @@ def _guessed(path: str) -> str:
     name = path.rpartition("/")[2]
     # Lower case, and a letter in front: a name that is all ending (".csv") has none, and a
     # name is no URL ("data:text/html,x" would be taken for one).
-    kind, encoding = _table().guess_type("x" + name.lower().replace(":", "_"), strict=True)
+    endings = ("x" + name.lower().replace(":", "_")).split(".")[1:]
+    return _by_endings(".".join(endings[-2:]))
+
+
+@lru_cache(maxsize=256)
+def _by_endings(endings: str) -> str:
+    """Of the last two endings of a name: more are never looked at, and few differ among many files."""
+    kind, encoding = _table().guess_type(f"x.{endings}", strict=True)
     if encoding is not None:
         return _COMPRESSED.get(encoding, PLAIN.content_type)
     return kind or PLAIN.content_type

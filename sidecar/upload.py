@@ -27,6 +27,7 @@ from sidecar.remote.store import (
     META_WRITER,
     SMALL_BODY,
     Condition,
+    HashedBody,
     IfAbsent,
     IfMatch,
     ObjectInfo,
@@ -71,10 +72,12 @@ def _upload_small(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done
     if snapshot.settled and (etag := _already_agreed(action, sent)):
         return _done(bench, action, sent, etag, None)
 
+    body = HashedBody.of(snapshot.body, snapshot.sha256)
+
     def send(condition: Condition | None) -> ETag:
-        bench.throttle(len(snapshot.body))
+        bench.throttle(len(body))
         options = options_for(bench.mapping, action.path)
-        return bench.store.put(key, snapshot.body, _metadata(bench, sent), condition, options)
+        return bench.store.put(key, body, _metadata(bench, sent), condition, options)
 
     etag, moved = _put(bench, action, sent, send)
     return _done(bench, action, sent, etag, moved, settled=snapshot.settled)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -155,13 +156,9 @@ class Client:
             raise
         self._pool.give_back(address, connection)
 
-    @contextmanager
-    def translating(self, ask: Ask) -> Iterator[None]:
+    def translating(self, ask: Ask) -> AbstractContextManager[None]:
         """Raise what breaks on the way of an answer as the sidecar's own error."""
-        try:
-            yield
-        except (Broken, OSError, UntrustedServer) as error:
-            raise from_network(ask.operation, self.subject(ask), error) from error
+        return _Translating(ask.operation, self.subject(ask))
 
     def pieces(self, ask: Ask, response: Response, most: int) -> Iterator[bytes]:
         """The body of an answer as it comes, in pieces of at most ``most`` bytes.
@@ -285,6 +282,25 @@ class Client:
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         return _Place(Address(parts.scheme, host, port), target, response.headers.get("x-amz-bucket-region"))
+
+
+class _Translating:
+    """See :meth:`Client.translating`; a class, since each request enters it twice."""
+
+    __slots__ = ("_operation", "_subject")
+
+    def __init__(self, operation: str, subject: str) -> None:
+        self._operation = operation
+        self._subject = subject
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, (Broken, OSError, UntrustedServer)):
+            raise from_network(self._operation, self._subject, error) from error
 
 
 def sendable(key: ObjectKey) -> str:

@@ -18,7 +18,7 @@ from sidecar.remote.client import Ask, Client
 from sidecar.remote.etags import bare, quoted
 from sidecar.remote.failures import Garbled
 from sidecar.remote.signing import Header
-from sidecar.remote.store import Condition, Download, IfMatch, NoRanges, ObjectInfo, ObjectOptions
+from sidecar.remote.store import Condition, Download, HashedBody, IfMatch, NoRanges, ObjectInfo, ObjectOptions
 from sidecar.tree import ETag, ObjectKey
 
 META: Final = "x-amz-meta-"
@@ -59,7 +59,9 @@ def put_object(
 ) -> ETag:
     """Store ``body`` in one request; returns the new ETag."""
     headers = described(metadata, options) + condition_headers(condition)
-    return told_etag("put", key, client.call(Ask("put", "PUT", key, headers=headers, body=body)).headers)
+    payload = body.sha256 if isinstance(body, HashedBody) else None
+    ask = Ask("put", "PUT", key, headers=headers, body=body, payload=payload)
+    return told_etag("put", key, client.call(ask).headers)
 
 
 @contextmanager

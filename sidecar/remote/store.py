@@ -99,6 +99,19 @@ class Download:
     chunks: Iterator[bytes]
 
 
+class HashedBody(bytes):
+    """A whole body whose SHA-256 (hex) is known already, so that signing it need not hash it again."""
+
+    sha256: str
+
+    @staticmethod
+    def of(body: bytes, sha256: bytes) -> HashedBody:
+        """``body`` with its hash."""
+        hashed = HashedBody(body)
+        hashed.sha256 = sha256.hex()
+        return hashed
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Part of a body, and its SHA-256 in hex. ``body`` is good until the context that gave it is left."""

@@ -136,14 +136,15 @@ def test_a_file_that_shrank_is_changing(tmp_path: Path) -> None:
 
 
 def test_memory_is_given_to_so_many_at_once_and_more_than_all_is_all() -> None:
-    memory = Memory(10)
+    unit = 2**20
+    memory = Memory(10 * unit)
     held: list[int] = []
     most: list[int] = []
     lock = threading.Lock()
 
     def work(size: int) -> None:
         for _ in range(50):
-            with memory.lease(size):
+            with memory.lease(size * unit):
                 with lock:
                     held.append(min(size, 10))
                     most.append(sum(held))
