@@ -189,6 +189,38 @@ def test_mapping_keys_are_those_that_are_parsed() -> None:
     assert set(MAPPING_KEY.findall(BUILT)) == set(OPTIONS)
 
 
+def rows(page: str) -> list[list[str]]:
+    """The rows of all tables, cells stripped."""
+    lines = (ROOT / "docs" / page).read_text().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+
+
+def test_the_configuration_page_has_every_mapping_key_with_its_direction() -> None:
+    listed = {row[0].strip("`"): row[1] for row in rows("CONFIGURATION.md") if row[1] in ("both", "egress", "ingress")}
+    known = {key: option.directions[0] if len(option.directions) == 1 else "both" for key, option in OPTIONS.items()}
+    assert listed == {"source": "both", "target": "both", **known}
+
+
+@pytest.mark.parametrize("prefix", ["DATA_SYNC_", "WEBHOOK_"])
+def test_the_configuration_page_has_every_variable_once(prefix: str) -> None:
+    named = [name for row in rows("CONFIGURATION.md") for name in VARIABLE.findall(row[0])]
+    assert sorted(name for name in named if name.startswith(prefix)) == sorted(
+        name for name in variables() if name.startswith(prefix)
+    )
+
+
+def test_the_configuration_page_and_the_contract_give_the_same_defaults() -> None:
+    contract = {row[0]: row[2] for row in rows("CONTRACT.md") if len(row) == 3 and "`DATA_SYNC" in row[0]}
+    page = {row[0]: row[1] for row in rows("CONFIGURATION.md") if "`DATA_SYNC" in row[0]}
+    quoted = re.compile(r"`[^`]+`")
+    different = {
+        name: (default, page[name])
+        for name, default in contract.items()
+        if name in page and quoted.findall(default) != quoted.findall(page[name])
+    }
+    assert different == {}
+
+
 def test_make_targets_are_there() -> None:
     assert named_targets(BUILT) - make_targets() == set()
     readme = (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
