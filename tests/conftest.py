@@ -8,12 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import boto3
+import hypothesis
 import pytest
 from moto.server import ThreadedMotoServer
 
 from contract.storage import Storage
 from demo.s3server import HOST, S3Server, Tls
 from webhook.certificates import KeyPair, issue, make_authority
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
