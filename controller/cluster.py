@@ -76,9 +76,10 @@ def load_configuration(kubeconfig: str = "", context: str = "") -> client.Config
 class Cluster:
     """The API server. Safe to use from every thread."""
 
-    def __init__(self, configuration: client.Configuration) -> None:
+    def __init__(self, configuration: client.Configuration, timeout: float = _TIMEOUT) -> None:
         configuration.retries = urllib3.Retry(connect=1, read=0, redirect=0, status=0, backoff_factor=0.2)
         self.configuration = configuration
+        self._timeout = timeout
         # The untyped part of the library; what comes out of it is checked here.
         self._client: Any = client.ApiClient(configuration)
         self._client.user_agent = "data-sync-controller"
@@ -190,7 +191,7 @@ class Cluster:
         headers = {"Accept": "application/json", "Content-Type": content, "User-Agent": self._client.user_agent}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         try:
-            answer = self._client.rest_client.request(method, url, headers, body, _request_timeout=_TIMEOUT)
+            answer = self._client.rest_client.request(method, url, headers, body, _request_timeout=self._timeout)
             raw, status = answer.read(), answer.status
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
             raise Unavailable(method, path, f"no answer: {error}") from error

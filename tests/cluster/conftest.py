@@ -25,7 +25,7 @@ from tests.cluster.control_plane import NEEDED, ControlPlane
 from tests.controller import rights
 from tests.fakes import definitions
 from tests.fakes.provisioner import Provisioner
-from tests.scenarios.world import World
+from tests.scenarios.world import PATIENCE, World
 
 SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 DEFINITIONS: Final = Resource(
@@ -71,7 +71,7 @@ def admin_kubeconfig(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def admin(admin_kubeconfig: str) -> Iterator[Cluster]:
     """A client that may do everything, of a cluster with all our definitions."""
-    found = Cluster(load_configuration(admin_kubeconfig))
+    found = Cluster(load_configuration(admin_kubeconfig), timeout=PATIENCE)
     make_definitions(found)
     yield found
     found.close()

@@ -14,7 +14,7 @@ from tests.controller import rights
 from tests.fakes import definitions
 from tests.fakes.cluster import Call, FakeCluster
 from tests.fakes.provisioner import Provisioner
-from tests.scenarios.world import World
+from tests.scenarios.world import PATIENCE, World
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def world(fake: FakeCluster, s3_server: S3Server, tmp_path: Path) -> Iterator[Wo
     def kubeconfig(user: str) -> Path:
         return fake.kubeconfig(tmp_path / f"{user}.kubeconfig", user=user)
 
-    admin = Cluster(load_configuration(str(kubeconfig("admin"))))
-    provisioner = Provisioner(Cluster(load_configuration(str(kubeconfig("provisioner")))), s3_server)
+    admin = Cluster(load_configuration(str(kubeconfig("admin"))), timeout=PATIENCE)
+    provisioner = Provisioner(Cluster(load_configuration(str(kubeconfig("provisioner"))), timeout=PATIENCE), s3_server)
     found = World(admin, kubeconfig, provisioner)
     fake.api.authorizer = lambda call: call.user != "controller" or _may(call, found.home)
     found.make_namespace()

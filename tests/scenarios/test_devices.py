@@ -163,10 +163,12 @@ def test_credentials_that_change_change_nothing_here(world: World) -> None:
     with world.controller():
         world.make_device()
         world.bound()
-        before = world.device()
+        before = world.claim()
         world.provisioner.refresh(world.namespace, "thing", "new", "newer")
+        world.make_device("afterwards")
+        world.bound("afterwards")
         assert world.condition("Bound") == ("True", "ClaimBound")
-        assert world.device() == before
+        assert world.claim() == before
 
 
 def test_two_controllers_at_a_moment_do_it_once(world: World) -> None:
