@@ -17,7 +17,7 @@ from controller.drains import Drain, Outcome
 from controller.errors import Exists, Unavailable
 from controller.resources import EDGE_DEVICES, JOBS, NODES, PODS, Json
 from controller.settings import DrainSettings
-from controller.sightings import Sightings, place_of
+from controller.sightings import Sightings, place_of, read_pod
 from runtime.logs import fields
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ class Drainer:
 
     def _look(self, namespace: str) -> None:
         """Pods that are gone by now leave their directories, whether or not anybody has told of it."""
-        self._sightings.see_only(namespace, {pod["metadata"]["uid"] for pod in self._cluster.list(PODS, namespace)})
+        found = (read_pod(raw) for raw in self._cluster.list(PODS, namespace))
+        self._sightings.see_only(namespace, [pod for pod in found if pod is not None])
 
     def carry_out(self, wanted: Iterable[Drain]) -> Drained:
         """Begin what can be begun, and tell how all of it stands."""

@@ -89,9 +89,9 @@ class Poller:
         Raises:
             ClusterError: the list could not be had; what was known stays known.
         """
-        began = self._clock()
+        began, known_before = self._clock(), self._sightings.uids()
         found = [pod for raw in self._cluster.list(PODS) if (pod := read_pod(raw)) is not None]
-        for before, now in self._sightings.see_all(found):
+        for before, now in self._sightings.see_all(found, known_before):
             self._listener.seen(before, now)
         self._listed = self._clock()
         self._list_every = max(_LIST_EVERY, (self._listed - began) / _LIST_SHARE)

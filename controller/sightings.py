@@ -207,17 +207,31 @@ class Sightings:
         with self._lock:
             self._left[place] = Left(directory, sent=True)
 
-    def see_only(self, namespace: str, uids: set[str]) -> None:
-        """Of the pods of ``namespace`` no others are there than these."""
+    def see_only(self, namespace: str, pods: Iterable[Pod]) -> None:
+        """Of ``namespace`` exactly these are there."""
+        now = {pod.uid: pod for pod in pods}
+        for pod in now.values():
+            self.see(pod)
         for sighting in self.all():
-            if sighting.pod.namespace == namespace and sighting.pod.uid not in uids:
+            if sighting.pod.namespace == namespace and sighting.pod.uid not in now:
                 self.lose(sighting.pod.uid)
 
-    def see_all(self, pods: Iterable[Pod]) -> list[tuple[Pod | None, Pod | None]]:
-        """Exactly these are there: what changed, each as it was and as it is."""
+    def uids(self) -> frozenset[str]:
+        """The pods that are known now."""
+        with self._lock:
+            return frozenset(self._known)
+
+    def see_all(
+        self, pods: Iterable[Pod], known_before: frozenset[str] | None = None
+    ) -> list[tuple[Pod | None, Pod | None]]:
+        """These are there: what changed, each as it was and as it is.
+
+        Of the others those are gone that were known before the list was asked for (None: all of them).
+        """
         now = {pod.uid: pod for pod in pods}
         with self._lock:
-            gone = [one.pod for uid, one in self._known.items() if uid not in now]
+            candidates = self._known.keys() if known_before is None else self._known.keys() & known_before
+            gone = [self._known[uid].pod for uid in candidates if uid not in now]
         changed: list[tuple[Pod | None, Pod | None]] = [(self.lose(pod.uid), None) for pod in gone]
         for pod in now.values():
             before = self.see(pod)

@@ -234,3 +234,12 @@ def test_a_replica_that_does_not_lead_asks_nobody(fake: FakeCluster, cluster: Cl
 
 def test_the_rate_is_what_the_contract_says() -> None:
     assert (polling.RATE, polling.EVERY) == (50.0, 60.0)
+
+
+def test_a_pod_that_came_while_the_list_was_made_is_not_lost(fleet: Fleet) -> None:
+    old, new = replace(POD, uid="old"), replace(POD, uid="new")
+    fleet.sightings.see(old)
+    known_before = fleet.sightings.uids()
+    fleet.sightings.see(new)
+    assert fleet.sightings.see_all([], known_before) == [(old, None)]
+    assert fleet.sightings.uids() == {"new"}
