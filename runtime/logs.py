@@ -15,6 +15,8 @@ from typing import Any, Final, TextIO
 from urllib.parse import quote
 
 REDACTED: Final = "[redacted]"
+# At DEBUG they write whole requests, tokens and keys included.
+_TALKATIVE: Final = ("boto3", "botocore", "urllib3")
 _SHORTEST_SECRET = 4  # a shorter text would blank out half of every line
 
 _encode: Final = json.JSONEncoder(default=str).encode  # json.dumps would make one for every line
@@ -80,3 +82,5 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))

@@ -25,6 +25,7 @@ LOOPBACK_PORTS: Final = range(19346, 20346)
 
 _LISTEN: Final = "DATA_SYNC_LISTEN"
 _GRACE_PERIOD: Final = "DATA_SYNC_GRACE_PERIOD"
+_NO_NODE_ROLE: Final = "AWS_EC2_METADATA_DISABLED"
 _DEFAULT_GRACE: Final = 30  # seconds, Kubernetes' default
 _GRACE_MARGIN: Final = 5.0  # seconds left for the process to end and kubelet to notice
 _SHORTEST_GRACE: Final = 0.5
@@ -72,7 +73,7 @@ def sidecar(pod: Json, resolution: Resolution, overrides: Overrides, settings: I
         "name": names.SIDECAR_CONTAINER,
         "image": settings.sidecar_image,
         "command": ["python", "-m", "sidecar"],
-        "env": [*_environment(pod, resolution, number), *({"name": k, "value": v} for k, v in overrides.env)],
+        "env": [*_environment(pod, resolution, number, settings), *({"name": k, "value": v} for k, v in overrides.env)],
         "volumeMounts": list(_mounts(pod, resolution)),
         "securityContext": _security_context(pod),
         "livenessProbe": _probe(pod, number, "/livez", period=30, failures=5),
@@ -128,7 +129,7 @@ def default_resources(pod: Json, settings: InjectionSettings) -> Json | None:
     }
 
 
-def _environment(pod: Json, resolution: Resolution, number: int) -> Iterator[Json]:
+def _environment(pod: Json, resolution: Resolution, number: int, settings: InjectionSettings) -> Iterator[Json]:
     yield _pod_field("POD_NAME", "metadata.name")
     yield _pod_field("POD_NAMESPACE", "metadata.namespace")
     yield _pod_field("NODE_NAME", "spec.nodeName")
@@ -139,6 +140,9 @@ def _environment(pod: Json, resolution: Resolution, number: int) -> Iterator[Jso
         _GRACE_PERIOD: format_duration(_grace(pod)),
     }.items():
         yield {"name": name, "value": escape(value)}
+    if resolution.spec.credentials is Credentials.CHAIN and not settings.allow_node_role:
+        # The chain ends at the node's own identity, which is never meant for a workload.
+        yield {"name": _NO_NODE_ROLE, "value": "true"}
 
 
 def _grace(pod: Json) -> float:

@@ -42,6 +42,7 @@ EXPORT_FLOTTA_NAMESPACE: Final = "WEBHOOK_EXPORT_FLOTTA_NAMESPACE"
 CPU_REQUEST: Final = "WEBHOOK_SIDECAR_CPU_REQUEST"
 MEMORY_REQUEST: Final = "WEBHOOK_SIDECAR_MEMORY_REQUEST"
 MEMORY_LIMIT: Final = "WEBHOOK_SIDECAR_MEMORY_LIMIT"
+ALLOW_NODE_ROLE: Final = "WEBHOOK_ALLOW_NODE_ROLE"
 DEFAULT_CONFIG_MAP: Final = "WEBHOOK_DEFAULT_S3_CONFIG_MAP"
 DEFAULT_SECRET: Final = "WEBHOOK_DEFAULT_S3_SECRET"  # noqa: S105 - a variable's name
 DEFAULT_CREDENTIALS: Final = "WEBHOOK_DEFAULT_S3_CREDENTIALS"
@@ -77,6 +78,7 @@ class InjectionSettings:
     default_secret: str = ""
     default_credentials: Credentials = Credentials.KEYS
     claim_overrides: tuple[tuple[str, str], ...] = ()  # storage keys that are the same for every claim
+    allow_node_role: bool = False  # whether credentials of a chain may be the node's own
 
     @staticmethod
     def from_env(env: Mapping[str, str]) -> InjectionSettings:
@@ -179,6 +181,7 @@ def _injection(reader: _Reader) -> InjectionSettings:
         cpu_request=reader.read(CPU_REQUEST, "10m", _quantity),
         memory_request=reader.read(MEMORY_REQUEST, "64Mi", _quantity),
         memory_limit=reader.read(MEMORY_LIMIT, "256Mi", _quantity),
+        allow_node_role=reader.read(ALLOW_NODE_ROLE, "false", _boolean) == "true",
         **_default_storage(reader),
         claim_overrides=tuple(sorted(_claim_overrides(reader).items())),
     )
@@ -263,6 +266,10 @@ def _certificates(text: str) -> str | None:
 
 def _resource(text: str) -> str | None:
     return None if not text or is_subdomain(text) else f"{text!r} is no resource's name"
+
+
+def _boolean(text: str) -> str | None:
+    return None if text in ("true", "false") else f"{text!r} is neither 'true' nor 'false'"
 
 
 def _credentials(text: str) -> str | None:

@@ -43,6 +43,7 @@ def _chain() -> KeySource:
     # Imported here: its memory is only spent where the chain is asked for. It renews keys by itself,
     # well before they end.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
 
     session = Session()
@@ -51,7 +52,7 @@ def _chain() -> KeySource:
         try:
             found = session.get_credentials()
             frozen = found.get_frozen_credentials() if found is not None else None
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:  # the last: a proxy's page, for one
             raise AccessDenied("credentials", "default chain", str(error)[:300], hint=_HINT) from error
         if frozen is None:
             raise AccessDenied("credentials", "default chain", "it has none", hint=_HINT)

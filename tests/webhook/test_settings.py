@@ -67,6 +67,7 @@ def test_every_variable_is_read() -> None:
         pytest.param("WEBHOOK_CLAIM_ADDRESSING", "dns", "'dns'", id="an unknown addressing"),
         pytest.param("WEBHOOK_CLAIM_CA", "MIIB", "PEM", id="a certificate that is none"),
         pytest.param("WEBHOOK_TLS_KEY", " ", "not set", id="a certificate without key"),
+        pytest.param("WEBHOOK_ALLOW_NODE_ROLE", "yes", "'true'", id="a word for yes"),
         pytest.param("WEBHOOK_SELF_SECRET", "A/B", "'A/B'", id="a path for a Secret"),
         pytest.param("WEBHOOK_SELF_AUTHORITY_LIFETIME", "a year", "'a year'", id="a word for a lifetime"),
         pytest.param("WEBHOOK_SELF_SERVING_LIFETIME", "0s", "shorter", id="no lifetime"),
