@@ -27,7 +27,10 @@ EVERYTHING: dict[str, Any] = {
     },
     "networkPolicy": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
     "repair": {"enabled": True, "restart": True},
-    "storage": {"default": {"configMap": "bucket", "secret": "keys"}},
+    "storage": {
+        "default": {"configMap": "bucket", "secret": "keys"},
+        "claims": {"endpoint": "https://s3.example", "region": "r", "addressing": "path"},
+    },
     "test": {"bucket": {"configMap": "bucket", "secret": "keys"}},
 }
 POLICIES = {"policies": {"injection": "Deny", "hostPath": "Deny", "template": "Warn"}}
