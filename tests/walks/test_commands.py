@@ -7,13 +7,17 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demo.s3server import S3Server
+from sidecar.__main__ import _look
 from sidecar.commands.bar import Bar
+from sidecar.commands.parser import parse
+from sidecar.settings import Settings
 from tests.walks.sidecar_process import SidecarProcess
 
 EGRESS = [{"source": "out", "target": "t", "exclude": ["*.tmp"]}]
@@ -45,6 +49,14 @@ def run(sidecar: SidecarProcess, *words: str, **env: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "sidecar", *words]
     done = subprocess.run(command, env={**sidecar.env, **env}, capture_output=True, text=True, check=False, timeout=60)
     return done.returncode, done.stdout + done.stderr
+
+
+def look(sidecar: SidecarProcess, *words: str, **env: str) -> tuple[int, str]:
+    """As :func:`run`, without a process of its own: what these commands do is the same."""
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(out):
+        code = _look(Settings.from_env({**sidecar.env, **env}), parse(list(words)))
+    return code, out.getvalue()
 
 
 def tree(directory: Path) -> dict[str, tuple[int, bytes]]:
@@ -89,14 +101,14 @@ def test_verify_finds_every_kind_of_difference(sidecar: SidecarProcess, bucket: 
     client, name = bucket
     assert sidecar.once() == 0
     assert run(sidecar, "verify") == (0, "2 files compared, 0 differences\n")
-    assert run(sidecar, "verify", "--bodies")[0] == 0
+    assert look(sidecar, "verify", "--bodies")[0] == 0
     client.put_object(Bucket=name, Key="t/up", Body=b"FROM HERE")  # as long, and other
     client.put_object(Bucket=name, Key="t/extra", Body=b"x")
     client.put_object(Bucket=name, Key="t/extra.conflict-20260101T000000Z", Body=b"x")
     client.put_object(Bucket=name, Key="r/new", Body=b"x")
     (sidecar.export / "in/down").write_text("shorter")
     (sidecar.export / "out/later").write_text("x")
-    code, text = run(sidecar, "verify")
+    code, text = look(sidecar, "verify")
     assert code == 1
     assert sorted(text.splitlines()) == [
         "2 files compared, 5 differences",
@@ -106,7 +118,7 @@ def test_verify_finds_every_kind_of_difference(sidecar: SidecarProcess, bucket: 
         "ingress r → in: down: 7 bytes on the device, 9 in the bucket",
         "ingress r → in: new: only in the bucket",
     ]
-    assert "extra" not in run(sidecar, "verify", "--one-way")[1]
+    assert "extra" not in look(sidecar, "verify", "--one-way")[1]
 
 
 def test_verify_reads_the_body_where_metadata_only_claims(sidecar: SidecarProcess, bucket: tuple[Any, str]) -> None:
@@ -114,36 +126,36 @@ def test_verify_reads_the_body_where_metadata_only_claims(sidecar: SidecarProces
     assert sidecar.once() == 0
     metadata = client.head_object(Bucket=name, Key="t/up")["Metadata"]
     client.put_object(Bucket=name, Key="t/up", Body=b"FROM HERE", Metadata={**metadata, "data-sync-writer": "other"})
-    assert "other content" in run(sidecar, "verify")[1], "another writer's hash is not believed"
+    assert "other content" in look(sidecar, "verify")[1], "another writer's hash is not believed"
     client.put_object(Bucket=name, Key="t/up", Body=b"FROM HERE", Metadata=metadata)
-    assert run(sidecar, "verify")[0] == 0, "what carries our id and our hash is taken for ours"
-    assert "other content" in run(sidecar, "verify", "--bodies")[1], "and this reads it all the same"
+    assert look(sidecar, "verify")[0] == 0, "what carries our id and our hash is taken for ours"
+    assert "other content" in look(sidecar, "verify", "--bodies")[1], "and this reads it all the same"
 
 
 def test_explain_says_why(sidecar: SidecarProcess, bucket: tuple[Any, str]) -> None:
-    code, text = run(sidecar, "explain", "out/up")
+    code, text = look(sidecar, "explain", "out/up")
     assert code == 1
     assert "waits to be sent: it was never sent" in text
     assert sidecar.once() == 0
-    code, text = run(sidecar, "explain", str(sidecar.export / "out/up"))
+    code, text = look(sidecar, "explain", str(sidecar.export / "out/up"))
     assert code == 0, text
     assert "mapping  egress out → t" in text
     assert "object   t/up" in text
     assert "in sync" in text
-    code, text = run(sidecar, "explain", "/export/out/up", "--remote")
+    code, text = look(sidecar, "explain", "/export/out/up", "--remote")
     assert (code, "by this directory" in text) == (0, True)
-    assert "the pattern '*.tmp' in 'exclude' of the mapping matches it" in run(sidecar, "explain", "out/x.tmp")[1]
-    assert "no mapping has it" in run(sidecar, "explain", "elsewhere/a")[1]
-    assert "is not below" in run(sidecar, "explain", "/etc/passwd")[1]
-    assert "is not below" in run(sidecar, "explain", "out/../../etc")[1]
+    assert "the pattern '*.tmp' in 'exclude' of the mapping matches it" in look(sidecar, "explain", "out/x.tmp")[1]
+    assert "no mapping has it" in look(sidecar, "explain", "elsewhere/a")[1]
+    assert "is not below" in look(sidecar, "explain", "/etc/passwd")[1]
+    assert "is not below" in look(sidecar, "explain", "out/../../etc")[1]
     (sidecar.export / "out/up").write_text("changed")
-    assert "it changed since it was sent" in run(sidecar, "explain", "out/up")[1]
+    assert "it changed since it was sent" in look(sidecar, "explain", "out/up")[1]
     (sidecar.export / "out/link").symlink_to("up")
-    assert "it is a symbolic link" in run(sidecar, "explain", "out/link")[1]
-    code, text = run(sidecar, "explain", "in/down")
+    assert "it is a symbolic link" in look(sidecar, "explain", "out/link")[1]
+    code, text = look(sidecar, "explain", "in/down")
     assert (code, "in sync" in text) == (0, True)
     bucket[0].put_object(Bucket=bucket[1], Key="r/down", Body=b"newer")
-    assert run(sidecar, "explain", "in/down", "--remote")[0] == 1
+    assert look(sidecar, "explain", "in/down", "--remote")[0] == 1
 
 
 def test_beside_a_running_sidecar_nothing_is_disturbed(sidecar: SidecarProcess) -> None:
