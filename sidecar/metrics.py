@@ -19,6 +19,8 @@ from sidecar.gauges import PREFIX, Gauges
 from sidecar.history import History
 from sidecar.progress import Progress, Result
 
+# "It is not there" and "it changed meanwhile" are answers, not failures.
+_ORDINARY: Final = frozenset({"304", "404", "412"})
 DIRECTIONS: Final = tuple(direction.value for direction in Direction)
 _CYCLE_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 15, 60, 300, 1800)
 # Each operation is there from the start with these codes; others of _CODES come when they happen.
@@ -79,7 +81,7 @@ class Metrics:
     def on_request(self, operation: str, code: str) -> None:
         """Count one request to the object store."""
         self.requests.labels(operation, _bounded(code)).inc()
-        self.history.requested(operation, failed=not code.startswith("2"))
+        self.history.requested(operation, failed=not code.startswith("2") and code not in _ORDINARY)
 
     def on_skew(self, seconds: float) -> None:
         """Our clock is ahead of the server's by so much."""

@@ -79,6 +79,14 @@ def test_what_a_server_or_a_thousand_files_say_makes_no_new_series() -> None:
     assert sum(counts.values()) <= MOST_SERIES, counts
 
 
+def test_what_is_an_answer_is_no_failure_of_the_day() -> None:
+    metrics = fresh()
+    for code in ("200", "206", "404", "412", "403", "500", "error"):
+        metrics.on_request("head", code)
+    assert metrics.history.requests()["total"] == 7
+    assert metrics.history.requests()["failed"] == 3
+
+
 def test_a_request_with_a_code_of_its_own_counts_in_its_class() -> None:
     metrics = fresh()
     for code in ("299", "599", "teapot", "999"):
