@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import uuid
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -107,7 +108,7 @@ def open_state(state_dir: str, owner: Owner | None) -> OwnerRecord:
         LocalFault, NoRoom: the directory cannot be used.
     """
     try:
-        os.makedirs(state_dir, mode=0o700, exist_ok=True)
+        _make(state_dir)
         record = _read(state_dir)
         if record is None:
             record = OwnerRecord(uuid.uuid4().hex, owner)
@@ -117,6 +118,19 @@ def open_state(state_dir: str, owner: Owner | None) -> OwnerRecord:
     if owner and record.owner and not record.owner.same_as(owner):
         raise ForeignDirectory("open", state_dir, f"it belongs to {_described(record.owner)}")
     return record
+
+
+def _make(state_dir: str) -> None:
+    """The state directory; a link in its place, which an application may have planted, is never followed.
+
+    Raises:
+        Misconfigured: something else is there.
+    """
+    os.makedirs(os.path.dirname(state_dir), mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(state_dir, 0o700)
+    if not stat.S_ISDIR(os.lstat(state_dir).st_mode):
+        raise Misconfigured("open", state_dir, "it is no directory of ours; remove it to go on")
 
 
 def read_record(state_dir: str) -> OwnerRecord | None:
@@ -144,7 +158,7 @@ def prepare(export_dir: str, owner: Owner | None, uid: int | None, gid: int | No
     """
     state_dir = f"{export_dir}/{OWN_DIR}"
     try:
-        os.makedirs(state_dir, mode=0o700, exist_ok=True)
+        _make(state_dir)
         aside = _settle_owner(export_dir, state_dir, owner, stamp)
         sidecar_uid = uid if uid is not None else os.geteuid()  # root, in a pod
         os.chown(state_dir, sidecar_uid, -1)

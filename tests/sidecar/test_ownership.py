@@ -163,3 +163,28 @@ def test_init_as_a_command(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "is still syncing it" in refused.stderr
     lock.release()
+
+
+@pytest.mark.parametrize("planted", ["a link inside", "a link outside", "a link to nothing", "a file"])
+def test_what_an_application_planted_in_its_place_is_refused_and_left(tmp_path: Path, planted: str) -> None:
+    export, outside = tmp_path / "export", tmp_path / "outside"
+    (export / "inside").mkdir(parents=True)
+    outside.mkdir()
+    place = export / ".data-sync"
+    match planted:
+        case "a link inside":
+            place.symlink_to("inside")
+        case "a link outside":
+            place.symlink_to(outside)
+        case "a link to nothing":
+            place.symlink_to(tmp_path / "nothing")
+        case "a file":
+            place.write_text("mine")
+    for act in (
+        lambda: prepare(str(export), ONE, None, None, "now"),
+        lambda: open_state(str(place), ONE),
+    ):
+        with pytest.raises(Misconfigured, match="remove it to go on"):
+            act()
+    assert list(outside.iterdir()) == list((export / "inside").iterdir()) == []
+    assert not (tmp_path / "nothing").exists()
