@@ -67,6 +67,7 @@ PURE_WEBHOOK = (
     "decision",
     "devices",
     "facts",
+    "openshift",
     "owners",
     "resolution",
     "storage",

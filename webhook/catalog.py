@@ -90,6 +90,11 @@ class Catalog(Protocol):
         """The EdgeWorkload ``name``, if there is one."""
         ...
 
+    @property
+    def sccs(self) -> bool:
+        """Whether OpenShift's SecurityContextConstraints decide about pods."""
+        ...
+
     def native(self, node: str) -> bool:
         """Whether native sidecars run: on every node that pods are scheduled to, and on ``node`` if it is named."""
         ...
@@ -105,6 +110,7 @@ class GivenCatalog:
         self.workloads_in: dict[str, dict[str, WorkloadFacts]] = {}
         self.nodes: dict[str, NodeFacts] = {}
         self.server: tuple[int, int] | None = NATIVE_SIDECARS
+        self.sccs = False
 
     @property
     def knows_devices(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from contract import names
 from runtime.endpoints import Check
 from webhook.catalog import NATIVE_SIDECARS, DeviceFacts, NamespaceFacts, NodeFacts, WorkloadFacts
-from webhook.cluster import Cluster, Resource
+from webhook.cluster import Cluster, NotFound, Resource
 from webhook.facts import device_facts, namespace_facts, node_facts, version, workload_facts
 from webhook.following import Follower, Kind, Pace, Table
 
@@ -25,6 +25,7 @@ WORKLOADS: Final = Resource(names.API_VERSION, "edgeworkloads")
 NAMESPACES: Final = Resource("v1", "namespaces", metadata_only=True)
 NODES: Final = Resource("v1", "nodes")
 
+_SCCS: Final = "/apis/security.openshift.io/v1"
 _STOP: Final = 5.0  # seconds that a thread gets to end
 
 
@@ -65,6 +66,7 @@ class ClusterCatalog:
         self._cluster = cluster
         self._clock = clock
         self._server: tuple[int, int] | None = None
+        self.sccs = False
         self._devices: Table[DeviceFacts] = Table()
         self._workloads: Table[WorkloadFacts] = Table()
         self._namespaces: Table[NamespaceFacts] = Table()
@@ -136,3 +138,8 @@ class ClusterCatalog:
     def _look_at_server(self) -> None:
         # Before each list and watch of the nodes: an upgrade of the API server ends them all.
         self._server = version(self._cluster.get_path("/version").get("gitVersion"))
+        try:
+            self._cluster.get_path(_SCCS)
+            self.sccs = True
+        except NotFound:
+            self.sccs = False

@@ -132,6 +132,8 @@ def _faults(
     yield from _device_faults(resolution)
     yield from _pod_faults(pod, resolution)
     yield from _security_faults(pod, facts, resolution)
+    if resolution.scc_fault:
+        yield Reason.SCC, resolution.scc_fault
     yield from _taken(pod, resolution)
     for sentence in overrides.faults:
         yield Reason.OVERRIDE_REFUSED, sentence
@@ -246,6 +248,8 @@ def _warnings(wanted: Wanted, options: Options, resolution: Resolution) -> Itera
             f"nothing to sync yet: neither {names.EGRESS} nor {names.INGRESS} is set, "
             f"and no EdgeWorkload {resolution.workload!r} supplies mappings"
         )
+    if resolution.scc_warning:
+        yield resolution.scc_warning
     if resolution.volume.kind is VolumeKind.EMPTY_DIR:
         yield f"{names.VOLUME}: emptyDir: what is not yet sent dies with the pod"
     for target in resolution.shared_keys:

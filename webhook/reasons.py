@@ -36,6 +36,7 @@ class Reason(StrEnum):
     OVERRIDE_REFUSED = "override_refused"
     SHARED_PROCESSES = "shared_processes"
     POD_SECURITY = "pod_security"
+    SCC = "scc"
     POD_NAME_TAKEN = "pod_name_taken"
     GATE_NEEDS_NATIVE = "gate_needs_native"
 
@@ -73,6 +74,7 @@ SENTENCES: Final = {
         "shareProcessNamespace: true would let every container read the storage keys through /proc"
     ),
     Reason.POD_SECURITY: "the namespace's Pod Security level forbids what data-sync would need",
+    Reason.SCC: "OpenShift's SecurityContextConstraints would refuse the pod with data-sync",
     Reason.POD_NAME_TAKEN: "export-scope: pod needs POD_NAME to be the pod's name in every container",
     Reason.GATE_NEEDS_NATIVE: "wait-for-ingress needs a native sidecar: a classic one starts after the app",
     Reason.NOT_READY: "data-sync does not yet know the cluster",

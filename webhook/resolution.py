@@ -11,7 +11,7 @@ from typing import Final
 
 from contract.names import export_volume
 from contract.spec import Owner, SyncSpec
-from webhook import devices, owners, pods, storage
+from webhook import devices, openshift, owners, pods, storage
 from webhook.annotations import Mode, Options, Scope, Volume
 from webhook.catalog import Catalog, WorkloadFacts
 from webhook.devices import Device
@@ -40,6 +40,8 @@ class Resolution:
     has_storage: bool = False  # whether the resources are known that will hold the storage keys
     faults: tuple[str, ...] = ()  # sentences: what was found and cannot be used
     storage_fault: str = ""
+    scc_fault: str = ""  # why OpenShift would not let the pod in
+    scc_warning: str = ""
     shared_keys: tuple[str, ...] = ()  # egress targets that several replicas of this workload would write to
 
     @property
@@ -86,6 +88,7 @@ def resolve(pod: Json, namespace: str, catalog: Catalog, options: Options, setti
         faults=tuple(_faults(options, described, spec)),
         storage_fault=found.fault,
         shared_keys=_shared_keys(pod, spec, device),
+        **openshift.look(pod, namespace, options.volume, catalog.sccs, settings),
     )
 
 

@@ -50,6 +50,8 @@ CLAIM_ENDPOINT: Final = "WEBHOOK_CLAIM_ENDPOINT"
 CLAIM_REGION: Final = "WEBHOOK_CLAIM_REGION"
 CLAIM_ADDRESSING: Final = "WEBHOOK_CLAIM_ADDRESSING"
 CLAIM_CA: Final = "WEBHOOK_CLAIM_CA"
+SCC: Final = "WEBHOOK_SCC"
+SCC_ACCOUNTS: Final = "WEBHOOK_SCC_ACCOUNTS"
 
 DEFAULT_SIDECAR_IMAGE: Final = f"flotta-data-sync-sidecar:{VERSION}"
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?")
@@ -79,6 +81,8 @@ class InjectionSettings:
     default_credentials: Credentials = Credentials.KEYS
     claim_overrides: tuple[tuple[str, str], ...] = ()  # storage keys that are the same for every claim
     allow_node_role: bool = False  # whether credentials of a chain may be the node's own
+    scc: str = ""  # SecurityContextConstraints, on OpenShift, that injected pods may use; empty: there are none
+    scc_accounts: frozenset[str] = frozenset()  # namespace/name of service accounts known to have them
 
     @staticmethod
     def from_env(env: Mapping[str, str]) -> InjectionSettings:
@@ -184,6 +188,8 @@ def _injection(reader: _Reader) -> InjectionSettings:
         allow_node_role=reader.read(ALLOW_NODE_ROLE, "false", _boolean) == "true",
         **_default_storage(reader),
         claim_overrides=tuple(sorted(_claim_overrides(reader).items())),
+        scc=reader.read(SCC, "", _resource),
+        scc_accounts=frozenset(reader.read(SCC_ACCOUNTS, "", _accounts).replace(",", " ").split()),
     )
 
 
@@ -238,6 +244,13 @@ def _lifetime(reader: _Reader, name: str, default: str) -> timedelta:
 
 def _catalog(text: str) -> str | None:
     return None if text in ("cluster", "none") else f"{text!r} is neither 'cluster' nor 'none'"
+
+
+def _accounts(text: str) -> str | None:
+    odd = [
+        one for one in text.replace(",", " ").split() if not all(map(is_subdomain, one.split("/"))) or "/" not in one
+    ]
+    return f"{odd[0]!r} is no <namespace>/<service account>" if odd else None
 
 
 def _anything(_text: str) -> None:

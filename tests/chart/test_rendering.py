@@ -174,6 +174,15 @@ def test_what_is_said_of_storage_reaches_the_webhook_as_it_is_meant() -> None:
     assert (found.default_config_map, found.default_secret) == ("bucket", "keys")
 
 
+def test_the_webhook_knows_whom_the_chart_gave_its_sccs() -> None:
+    accounts = [{"namespace": "edge", "name": "reader"}, {"namespace": "edge", "name": "writer"}]
+    found = objects({"openshift": {"scc": {"create": True, "serviceAccounts": accounts}}})
+    (container,) = pod_specs(found)["data-sync-webhook"]["containers"]
+    settings = InjectionSettings.from_env({item["name"]: item.get("value", "") for item in container["env"]})
+    assert settings.scc in {one["metadata"]["name"] for one in found if one["kind"] == "SecurityContextConstraints"}
+    assert settings.scc_accounts == {"edge/reader", "edge/writer"}
+
+
 def test_notes_say_what_to_do_next(tmp_path: Path) -> None:
     command = ["install", "data-sync", "charts/data-sync", "--namespace", "edge"]
     notes = helm_of("v4").run(*command, "--dry-run=client").partition("NOTES:")[2]

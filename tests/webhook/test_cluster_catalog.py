@@ -197,6 +197,26 @@ def test_a_node_that_becomes_old_or_goes_decides_at_once(fake: FakeCluster, cata
     until(lambda: catalog.native(""), "the end of the old node")
 
 
+def test_openshift_is_recognised_by_its_api(fake: FakeCluster, catalog: ClusterCatalog) -> None:
+    filled(catalog)
+    assert not catalog.sccs
+    fake.define(
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "securitycontextconstraints.security.openshift.io"},
+            "spec": {
+                "group": "security.openshift.io",
+                "names": {"kind": "SecurityContextConstraints", "plural": "securitycontextconstraints"},
+                "scope": "Cluster",
+                "versions": [{"name": "v1", "served": True, "storage": True}],
+            },
+        }
+    )
+    fake.sever_watches()
+    until(lambda: catalog.sccs, "OpenShift being seen")
+
+
 def test_an_object_that_makes_no_sense_stops_nobody_else(fake: FakeCluster, catalog: ClusterCatalog) -> None:
     filled(catalog)
     fake.create({**workload("broken"), "spec": {"data": "everything", "deviceSelector": 3}})

@@ -13,7 +13,7 @@ from contract.storage import Credentials
 from webhook.admit import process
 from webhook.annotations import Mode
 from webhook.catalog import EmptyCatalog, GivenCatalog
-from webhook.decision import Deny, Inject, Skip
+from webhook.decision import Decision, Deny, Inject, Skip
 from webhook.facts import catalog_of
 from webhook.reasons import Reason
 from webhook.resolution import Resolution
@@ -398,3 +398,34 @@ def test_what_needs_a_native_sidecar_is_told_why_there_is_none(subject: dict[str
     decision = denied(subject, node("old", "v1.28.9"))
     assert decision.reason is reason
     assert "older than Kubernetes 1.29" in decision.message
+
+
+# OpenShift
+
+
+def on_openshift(subject: dict[str, Any], settings: InjectionSettings = SETTINGS) -> Decision:
+    catalog = cluster()
+    catalog.sccs = True
+    return process(subject, "edge", catalog, settings).decision
+
+
+def test_where_sccs_rule_and_none_was_made_for_us_the_pod_is_told_what_is_missing() -> None:
+    decision = on_openshift(pod(EXTERNAL))
+    assert isinstance(decision, Deny)
+    assert decision.reason is Reason.SCC
+    assert "openshift.scc.create" in decision.message
+
+
+def test_a_service_account_that_may_not_have_the_scc_is_warned_of_and_one_that_has_it_is_not() -> None:
+    settings = replace(SETTINGS, scc="data-sync-workload", scc_accounts=frozenset({"edge/reader"}))
+    decision = on_openshift(pod(EXTERNAL), settings)
+    assert isinstance(decision, Inject)
+    assert any("edge/default" in warning and "data-sync-workload" in warning for warning in decision.warnings)
+    decision = on_openshift(pod(EXTERNAL, serviceAccountName="reader"), settings)
+    assert isinstance(decision, Inject)
+    assert not any("data-sync-workload" in warning for warning in decision.warnings)
+
+
+def test_a_pod_that_needs_nothing_special_is_left_to_openshift() -> None:
+    subject = pod({**EXTERNAL, names.VOLUME: "emptyDir"}, securityContext={"runAsUser": 1000})
+    assert isinstance(on_openshift(subject), Inject)

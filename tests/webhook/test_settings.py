@@ -40,13 +40,18 @@ def test_every_variable_is_read() -> None:
         "WEBHOOK_CLAIM_REGION": "eu-1",
         "WEBHOOK_CLAIM_ADDRESSING": "virtual",
         "WEBHOOK_CLAIM_CA": "-----BEGIN CERTIFICATE-----",
+        "WEBHOOK_SCC": "ours",
+        "WEBHOOK_SCC_ACCOUNTS": "edge/reader, edge/writer",
     })  # fmt: skip
     claim = {
         "BUCKET_HOST": "s3.example.org", "BUCKET_PORT": "443", "BUCKET_SCHEME": "https", "BUCKET_REGION": "eu-1",
         "BUCKET_ADDRESSING": "virtual", "tls.crt": "-----BEGIN CERTIFICATE-----",
     }  # fmt: skip
     storage = ("config", "secret", Credentials.CHAIN, tuple(sorted(claim.items())))
-    injection = InjectionSettings("mirror/sidecar:2", "/srv/edge", "flotta", "20m", "1Gi", "2Gi", *storage)
+    accounts = frozenset({"edge/reader", "edge/writer"})
+    injection = InjectionSettings(
+        "mirror/sidecar:2", "/srv/edge", "flotta", "20m", "1Gi", "2Gi", *storage, scc="ours", scc_accounts=accounts
+    )
     assert settings == Settings(injection, "tls.crt", "tls.key", "127.0.0.1:1", "[::1]:2", 3, "debug", "none")
 
 
@@ -72,6 +77,7 @@ def test_every_variable_is_read() -> None:
         pytest.param("WEBHOOK_SELF_AUTHORITY_LIFETIME", "a year", "'a year'", id="a word for a lifetime"),
         pytest.param("WEBHOOK_SELF_SERVING_LIFETIME", "0s", "shorter", id="no lifetime"),
         pytest.param("WEBHOOK_SELF_SERVING_LIFETIME", "8000h", "a third", id="a leaf that outlives its authority"),
+        pytest.param("WEBHOOK_SCC_ACCOUNTS", "edge/a reader", "'reader'", id="an account without namespace"),
         pytest.param("WEBHOOK_LISTEN", "10250", "listen address", id="a port for an address"),
         pytest.param("WEBHOOK_METRICS_LISTEN", "a:b", "listen address", id="a word for a port"),
         pytest.param("WEBHOOK_THREADS", "0", "1 to 256", id="no threads"),
