@@ -90,6 +90,18 @@ def test_names_are_short_enough_whatever_the_release_is_called(release: str) -> 
             assert len(value) <= 63, key
 
 
+@pytest.mark.parametrize("name", MATRIX)
+def test_a_list_that_is_merged_by_name_names_each_once(name: str) -> None:
+    """Server-side apply, by which helm 4 installs, refuses a pod that names a variable twice."""
+    for pod, spec in pod_specs(objects(MATRIX[name])).items():
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            for field, key in (("env", "name"), ("ports", "containerPort"), ("volumeMounts", "mountPath")):
+                keys = [one[key] for one in container.get(field, [])]
+                assert sorted(set(keys)) == sorted(keys), f"{pod}: {field}"
+        volumes = [one["name"] for one in spec.get("volumes", [])]
+        assert sorted(set(volumes)) == sorted(volumes), pod
+
+
 @pytest.mark.parametrize("name", ["defaults", "everything", "host-network"])
 def test_our_own_pods_are_restricted(name: str) -> None:
     specs = pod_specs(objects(MATRIX[name]))

@@ -141,8 +141,6 @@ capabilities:
   value: {{ .Values.storage.obc.reclaimPolicy }}
 - name: CONTROLLER_SIDECAR_IMAGE
   value: {{ include "data-sync.image" (dict "root" $ "image" .Values.sidecar.image) }}
-- name: CONTROLLER_SIDECAR_IMAGE
-  value: {{ include "data-sync.image" (dict "root" . "image" .Values.sidecar.image) }}
 - name: CONTROLLER_DRAIN_DEADLINE
   value: {{ .Values.storage.drainDeadline | quote }}
 - name: CONTROLLER_RELEASE_LIMIT
