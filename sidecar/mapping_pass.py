@@ -201,10 +201,20 @@ class Pass:
                 self._tools.attention.look_again(action.path)
 
     def _affordable(self, actions: Iterable[Action]) -> Iterator[Action]:
-        """Without what today's requests do not suffice for; that stays pending until tomorrow."""
+        """Without what today's requests do not suffice for; that stays pending until tomorrow.
+
+        What was let through here is set apart, or a larger file's worker might be the quicker one.
+        """
+        budget, promised, at_first = self._tools.budget, 0, None
         for action in actions:
-            left = self._tools.budget.left()
-            if left is None or cost(action) <= left:
+            left = budget.left()
+            if left is None:
+                yield action
+                continue
+            at_first = left if at_first is None else at_first
+            left = min(left, at_first - promised)
+            if cost(action) <= left:
+                promised += cost(action)
                 yield action
                 continue
             path = self._bench.path(action.path)
