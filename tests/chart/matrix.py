@@ -29,7 +29,7 @@ EVERYTHING: dict[str, Any] = {
     "repair": {"enabled": True, "restart": True},
     "storage": {
         "default": {"configMap": "bucket", "secret": "keys"},
-        "claims": {"endpoint": "https://s3.example", "region": "r", "addressing": "path"},
+        "obc": {"endpoint": "https://s3.example", "region": "r", "addressing": "path"},
     },
     "test": {"bucket": {"configMap": "bucket", "secret": "keys"}},
 }
