@@ -24,6 +24,9 @@ from benchmarks.rows import LONG, ROWS, Row, measure
 def main() -> int:
     """Measure the rows that are asked for; 1 when one of them could not be measured."""
     options = _options()
+    if options.render:
+        draw(keep([], _order(), options.remark), PLOT)
+        return 0
     console = Console(width=None if sys.stdout.isatty() else 150)
     rows = [row for row in ROWS if row.row in options.only] if options.only else ROWS
     if options.quick and not options.only:
@@ -70,6 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=names, metavar="ROW", help=f"one of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, no row of minutes, nothing written")
     parser.add_argument("--repeat", type=int, default=3, help="rounds of each row (default 3)")
+    parser.add_argument("--render", action="store_true", help="write RESULTS.md anew from results.json")
     parser.add_argument("--remark", default="", help="a sentence for the top of RESULTS.md")
     return parser.parse_args()
 

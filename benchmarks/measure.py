@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 _LOOK: Final = 25  # ms between two looks at the memory of a running program
+LONGEST: Final = 300.0  # seconds; a program that takes longer is ended, and its row is not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,14 @@ def peak_rss(pid: int) -> float:
 
 def _peak_until_end(pid: int) -> float:
     # Not ru_maxrss: it starts at the size of the process that forked, which is this one.
-    watched, peak = select.poll(), 0.0
+    watched, peak, end = select.poll(), 0.0, time.monotonic() + LONGEST
     descriptor = os.pidfd_open(pid)
     try:
         watched.register(descriptor, select.POLLIN)
         while not watched.poll(_LOOK):
             peak = max(peak, peak_rss(pid))
+            if time.monotonic() > end:  # it stands still; its status then says that it was ended
+                os.kill(pid, signal.SIGKILL)
     finally:
         os.close(descriptor)
     return peak

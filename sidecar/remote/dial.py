@@ -100,8 +100,11 @@ class Dialer:
     def remember(self, address: Address, connection: Connection) -> None:
         """Keep the TLS session of a connection that worked: the next handshake is then a short one."""
         sock = connection.sock
-        if isinstance(sock, ssl.SSLSocket) and sock.session is not None and not sock.session_reused:
-            self._sessions[address] = sock.session
+        if connection.session_known or not isinstance(sock, ssl.SSLSocket):
+            return
+        connection.session_known = True  # once is enough: asking copies the session with all its certificates
+        if not sock.session_reused and (session := sock.session) is not None:
+            self._sessions[address] = session
 
     def _secured(self, sock: socket.socket, address: Address) -> ssl.SSLSocket:
         with self._lock:  # two contexts would not take each other's sessions

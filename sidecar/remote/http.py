@@ -37,6 +37,7 @@ class Connection:
         self._limit = stall  # the socket has this one already
         self._last: Response | None = None
         self.idle_since = 0.0  # for the pool
+        self.session_known = False  # for the dialer
 
     def close(self) -> None:
         """Let the socket go."""
