@@ -9,6 +9,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def hold_signals() -> None:
+    """Let SIGTERM and SIGINT wait until :meth:`Shutdown.install` or :func:`release_signals`.
+
+    Call it first thing, before any thread is started. The kernel drops what it sends to the first process
+    of a container that has no handler for it, but for signals that are blocked (``sig_ignored`` in
+    kernel/signal.c).
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def release_signals() -> None:
+    """Deliver what :func:`hold_signals` kept waiting, and what comes."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
 
 class Shutdown:
     """Whether to stop, and how long is left. Safe to use from every thread.
@@ -26,9 +43,10 @@ class Shutdown:
         self._deadline: float | None = None
 
     def install(self) -> None:
-        """Take over SIGTERM and SIGINT. Call it from the main thread."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Take over SIGTERM and SIGINT, those that were held included. Call it from the main thread."""
+        for number in _ENDING:
             signal.signal(number, self._on_signal)
+        release_signals()
 
     def request(self) -> None:
         """Ask to stop, as a signal would."""

@@ -213,6 +213,8 @@ class Engine:
 
     def _end(self) -> None:
         """Send what is left while time allows, and say by name what is not sent."""
+        if self._syncer is None or self._link.store is None:
+            self._begin_late()
         if self._syncer is not None and self._link.store is not None:
             log.info("stopping", **fields(seconds_left=round(self._shutdown.remaining(), 1)))
             with suppress(SyncError):
@@ -222,6 +224,15 @@ class Engine:
             with suppress(SyncError):
                 self._report_unsendable(*self._syncer.files_to_send(self._podinfo.mappings))
         self._close()
+
+    def _begin_late(self) -> None:
+        """A stop before the first cycle, or before the storage was known: what is there is sent all the same."""
+        try:
+            if self._take_over():
+                self._reload_mappings()
+                self._link.refresh()
+        except SyncError as error:
+            self._cannot(error)
 
     def _report(self, tallies: list[Tally]) -> None:
         files = sum(tally.pending_files for tally in tallies)

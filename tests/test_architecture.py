@@ -25,7 +25,7 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
     ("webhook/__main__.py", ("contract", "runtime", "webhook")),
     ("webhook/*", ("contract", "runtime", "webhook")),
     ("controller/*", ("contract", "runtime", "controller")),
-    ("sidecar/__main__.py", ("contract", "runtime", "sidecar")),
+    ("sidecar/__main__.py", ("runtime.shutdown", "sidecar.program")),
     ("sidecar/tree.py", ()),
     ("sidecar/errors.py", ()),
     ("sidecar/plan.py", ("sidecar.tree",)),

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from demo.s3server import S3Server
-from sidecar.__main__ import _look
 from sidecar.commands.bar import Bar
 from sidecar.commands.parser import parse
+from sidecar.program import _look
 from sidecar.settings import Settings
 from tests.walks.sidecar_process import SidecarProcess
 
