@@ -13,6 +13,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def special_files(world: Battered, name: str) -> None:
         here = os.open(top, os.O_RDONLY)
         listener.bind(f"/proc/self/fd/{here}/socket")  # the path itself may be longer than a socket's may be
         os.close(here)
-    if os.geteuid() == 0:
+    with suppress(PermissionError):  # not every root may
         os.mknod(top / "device", stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero: endless when read
     world.write(f"{name}/zzz", b"good")
     world.wait_sent(f"{name}/zzz", b"good")
