@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from release.helm import CHART, Helm, kubectl
+from release.helm import CHART, Helm, HelmError, kubectl
 from tests.chart.rendered import helm_of, missing
 from webhook.access import Kubeconfig
 from webhook.certificates import certificates
@@ -114,11 +114,15 @@ def until(true: Callable[[], Any], what: str) -> Any:
 @pytest.fixture(scope="module", params=["v3", "v4"])
 def release(request: pytest.FixtureRequest, admin_kubeconfig: str) -> Iterator[Release]:
     release = Release(helm_of(request.param), admin_kubeconfig)
+    if release.get("mutatingwebhookconfigurations", "-l", "app.kubernetes.io/part-of=flotta-data-sync")["items"]:
+        pytest.skip("another release is installed here, and would answer for this test's pods")
     release.run("create", "namespace", release.namespace)
     release.before = release.there()
     settings = ("policies.injection=Deny", "policies.hostPath=Deny", "policies.template=Warn")
     release.upgrade(*settings, install=True)
     yield release
+    with suppress(HelmError):  # gone already, by the last test
+        release.uninstall()
     release.run("delete", "namespace", release.namespace, "--wait=false")
     release.run("delete", "mutatingwebhookconfiguration", release.name, "--ignore-not-found")
 
