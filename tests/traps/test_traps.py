@@ -42,7 +42,9 @@ def special_files(world: Battered, name: str) -> None:
     with suppress(PermissionError):  # not every root may
         os.mknod(top / "device", stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero: endless when read
     world.write(f"{name}/zzz", b"good")
+    world.wait_sent(f"{name}/good", b"good")
     world.wait_sent(f"{name}/zzz", b"good")
+    world.sidecar.wait_cycles(2)
     assert world.all_keys(f"sent/{name}/") == [f"sent/{name}/good", f"sent/{name}/zzz"]
 
 
@@ -57,7 +59,9 @@ def links_out(world: Battered, name: str) -> None:
     (world.out / name / "one").symlink_to("two")
     (world.out / name / "two").symlink_to("one")
     world.write(f"{name}/zzz", b"good")
+    world.wait_sent(f"{name}/good", b"good")
     world.wait_sent(f"{name}/zzz", b"good")
+    world.sidecar.wait_cycles(2)
     assert world.all_keys(f"sent/{name}/") == [f"sent/{name}/good", f"sent/{name}/zzz"]
 
 
