@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Take our finalizers off devices and workloads, so that they can be deleted without a controller. "
         "Claims and data stay.",
     )
+    letting_go.add_argument("--lease", metavar="NAMESPACE/NAME", default="", help="the controllers' Lease, removed too")
     letting_go.set_defaults(run=_let_go)
     for command in (status, repair):
         command.add_argument("-o", "--output", choices=["table", "json"], default="table")
@@ -107,9 +108,12 @@ def _repair(options: argparse.Namespace) -> int:
 
 
 def _let_go(options: argparse.Namespace) -> int:
-    from controller.letting_go import let_go  # noqa: PLC0415 - --help needs no client
+    from controller.letting_go import let_go, remove_lease  # noqa: PLC0415 - --help needs no client
 
-    print(f"finalizers taken off {let_go(_connect(options))} devices and workloads")
+    cluster = _connect(options)
+    print(f"finalizers taken off {let_go(cluster)} devices and workloads")
+    if options.lease:
+        remove_lease(cluster, options.lease)
     return 0
 
 

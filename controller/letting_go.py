@@ -1,7 +1,8 @@
 """``python -m controller let-go``: what an uninstall runs when the controller is gone.
 
 Takes our finalizers off devices and workloads, so that they, and their namespaces, can be deleted while
-no controller runs. Claims and their data are left as they are.
+no controller runs, and removes the Lease that chose among controllers. Claims and their data are left as
+they are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final
 from contract.names import PREFIX
 from controller.cluster import Cluster
 from controller.errors import Conflict, NotFound
-from controller.resources import EDGE_DEVICES, EDGE_WORKLOADS, Json, Resource
+from controller.resources import EDGE_DEVICES, EDGE_WORKLOADS, LEASES, Json, Resource
 
 _ATTEMPTS: Final = 5  # of one object that others change at the same time
 
@@ -23,6 +24,18 @@ def let_go(cluster: Cluster) -> int:
         ClusterError: the API server refused, or an object kept changing.
     """
     return sum(_let_go(cluster, resource) for resource in (EDGE_DEVICES, EDGE_WORKLOADS))
+
+
+def remove_lease(cluster: Cluster, lease: str) -> None:
+    """Remove the Lease ``NAMESPACE/NAME`` if it is there.
+
+    Raises:
+        ClusterError: the API server refused.
+    """
+    namespace, _, name = lease.partition("/")
+    found = cluster.find(LEASES, namespace, name)
+    if found is not None:
+        cluster.delete(LEASES, namespace, name, uid=found["metadata"]["uid"])
 
 
 def _let_go(cluster: Cluster, resource: Resource) -> int:

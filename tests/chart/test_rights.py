@@ -112,3 +112,12 @@ def test_what_runs_after_an_uninstall_ends_by_itself_and_leaves_nothing() -> Non
         assert {"hook-succeeded", "hook-failed"} <= set(annotations["helm.sh/hook-delete-policy"].split(","))
     job = only(hooks, "Job", "data-sync-let-go")
     assert job["spec"]["activeDeadlineSeconds"] <= 120
+    (variable,) = [
+        one["value"]
+        for spec in pod_specs(objects()).values()
+        for container in spec["containers"]
+        for one in container.get("env", [])
+        if one["name"] == "CONTROLLER_LEASE_NAME"
+    ]
+    lease = job["spec"]["template"]["spec"]["containers"][0]["command"][-1]
+    assert lease == f"{job['metadata']['namespace']}/{variable}"

@@ -31,8 +31,8 @@ def cluster() -> Iterator[FakeCluster]:
         yield cluster
 
 
-def let_go(cluster: FakeCluster, directory: Path) -> int:
-    return main(["--kubeconfig", str(cluster.kubeconfig(directory / "kubeconfig")), "let-go"])
+def let_go(cluster: FakeCluster, directory: Path, *options: str) -> int:
+    return main(["--kubeconfig", str(cluster.kubeconfig(directory / "kubeconfig")), "let-go", *options])
 
 
 def finalizers(cluster: FakeCluster, name: str) -> list[str]:
@@ -74,3 +74,14 @@ def test_one_that_changes_meanwhile_is_read_again(cluster: FakeCluster, tmp_path
 def test_without_the_crds_there_is_nothing_to_do(tmp_path: Path) -> None:
     with FakeCluster() as cluster:
         assert let_go(cluster, tmp_path) == 0
+
+
+def test_the_lease_goes_and_others_stay(cluster: FakeCluster, tmp_path: Path) -> None:
+    leases = "leases.coordination.k8s.io"
+    for name in ("data-sync-controller", "another"):
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {}}
+        cluster.create({**lease, "metadata": {"name": name, "namespace": "default"}})
+    for _ in range(2):  # the second time it is gone
+        assert let_go(cluster, tmp_path, "--lease", "default/data-sync-controller") == 0
+    assert cluster.find(leases, "data-sync-controller") is None
+    assert cluster.find(leases, "another") is not None
