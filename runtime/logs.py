@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import time
+from functools import lru_cache
 from typing import Any, Final, TextIO
 from urllib.parse import quote
 
@@ -54,12 +55,17 @@ def _forms(secret: str) -> set[str]:
     return plain | {json.dumps(form)[1:-1] for form in plain}
 
 
+@lru_cache(maxsize=2)
+def _second(epoch: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch))
+
+
 class JsonFormatter(logging.Formatter):
     """A record as one line of JSON: ``time`` (UTC), ``level``, ``logger``, ``message``, then its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "time": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

@@ -70,12 +70,18 @@ class Metrics:
             registry=self.registry,
         )
         self._begin_at_zero()
+        # Looking a label up takes longer than counting, and this is done for every file.
+        self._by_direction = {
+            direction: (self.files.labels(direction.value), self.bytes.labels(direction.value))
+            for direction in Direction
+        }
         self.registry.register(Gauges(progress, now))
 
     def moved(self, direction: Direction, size: int) -> None:
         """Count one file whose body of ``size`` bytes was sent or fetched."""
-        self.files.labels(direction.value).inc()
-        self.bytes.labels(direction.value).inc(size)
+        files, sizes = self._by_direction[direction]
+        files.inc()
+        sizes.inc(size)
         self.history.moved(direction, size)
 
     def on_request(self, operation: str, code: str) -> None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Final
 
 from sidecar.apply import attempt
 from sidecar.bench import Bench, Done, LeftAlone, Outcome
+from sidecar.crew import Crew
 from sidecar.errors import Misconfigured, SyncError, Throttled, Unreachable
 from sidecar.index import Scope
 from sidecar.lane import LARGE, Lane
-from sidecar.pace import MOST, Pace
+from sidecar.pace import Pace
 from sidecar.plan import Action
 from sidecar.publish import Fetched, Publisher
 from sidecar.recorder import Recorder
@@ -62,7 +62,7 @@ class Transfer:
         self._pace = pace
         self._aside = aside
         self._turn = turn
-        self._workers: ThreadPoolExecutor | None = None  # made with the first action: most passes have none
+        self._workers: Crew[Action] | None = None  # made with the first action: most passes have none
         self._clock = clock
         self._results: SimpleQueue[tuple[Action, Outcome | SyncError]] = SimpleQueue()
         self._running = 0
@@ -91,7 +91,7 @@ class Transfer:
         finally:
             self._finish()
             if self._workers is not None:
-                self._workers.shutdown()
+                self._workers.dismiss()
             self._publish()
             self._recorder.commit()
 
@@ -128,10 +128,10 @@ class Transfer:
 
     def _begin(self, action: Action) -> None:
         if self._workers is None:
-            self._workers = ThreadPoolExecutor(MOST, thread_name_prefix="transfer")
+            self._workers = Crew("transfer", self._work)
             self._pace.begin()
+        self._workers.give(action, self._running + 1)
         self._running += 1
-        self._workers.submit(self._work, action)
 
     def _work(self, action: Action) -> None:
         self._results.put((action, attempt(self._bench, action)))
