@@ -31,6 +31,9 @@ _GRACE_MARGIN: Final = 5.0  # seconds left for the process to end and kubelet to
 _SHORTEST_GRACE: Final = 0.5
 # Files of the workload may be 0600 of any user; nothing more than reading and owning them is needed.
 _CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER")
+# SIGTERM waits from before Python is there: it takes a loaded device seconds to start, and a first process
+# loses what it has no handler for. The sidecar takes the signal up, see ``runtime.shutdown``.
+_COMMAND: Final = ("env", "--block-signal=TERM", "python", "-m", "sidecar")
 # Weeks of waiting for the first ingress: kubelet would kill a sidecar that is still fetching.
 _GATE_FAILURES: Final = 1_000_000
 
@@ -72,7 +75,7 @@ def sidecar(pod: Json, resolution: Resolution, overrides: Overrides, settings: I
     container: Json = {
         "name": names.SIDECAR_CONTAINER,
         "image": settings.sidecar_image,
-        "command": ["python", "-m", "sidecar"],
+        "command": list(_COMMAND),
         "env": [*_environment(pod, resolution, number, settings), *({"name": k, "value": v} for k, v in overrides.env)],
         "volumeMounts": list(_mounts(pod, resolution)),
         "securityContext": _security_context(pod),

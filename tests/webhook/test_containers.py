@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,3 +246,19 @@ def test_a_root_sidecar_needs_neither(user: Json) -> None:
         pod = injected(annotations={names.VOLUME: "emptyDir", names.SIDECAR_MODE: mode}, **user)
         assert "/run/data-sync/own" not in str(pod)
         assert names.INIT_CONTAINER not in str(pod)
+
+
+HELD = "import signal; print(signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the image's env is GNU's")
+def test_sigterm_waits_from_before_python_is_there() -> None:
+    command = ours(injected())[1]["command"]
+    before = command[: command.index("python")]
+    done = subprocess.run([*before, sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+def test_the_image_starts_as_the_injected_container_does() -> None:
+    dockerfile = Path(__file__).parents[2] / "Dockerfile.sidecar"
+    assert f"ENTRYPOINT {json.dumps(ours(injected())[1]['command'])}\n" in dockerfile.read_text()
