@@ -13,6 +13,8 @@ from typing import Any, Final
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
+# Levels of a body. A pod has less than twenty; what is copied and compared level by level must not run out of stack.
+DEEPEST: Final = 100
 _WARNING_LIMIT: Final = 256  # characters; the API server cuts longer warnings, and all of them beyond 4 KiB
 
 
@@ -52,9 +54,14 @@ class Answer:
 def decode(body: bytes) -> Review | Malformed:
     """The review in ``body``."""
     try:
-        envelope = json.loads(body)
+        # As text: given bytes, json would take surrogates and UTF-16 too.
+        envelope = json.loads(text := body.decode())
     except (ValueError, RecursionError) as error:
         return Malformed(f"the body is no JSON: {error}")
+    if _deeper(envelope, DEEPEST):
+        return Malformed(f"the body is nested more than {DEEPEST} levels deep")
+    if "\\u" in text and not _writable(envelope):
+        return Malformed("the body holds half of a surrogate pair, which is no text")
     if not isinstance(envelope, dict):
         return Malformed(f"an {KIND} object is needed")
     spoken = (envelope.get("apiVersion"), envelope.get("kind"))
@@ -64,6 +71,26 @@ def decode(body: bytes) -> Review | Malformed:
     if not isinstance(request, dict):
         return Malformed("request is missing")
     return _request(request)
+
+
+def _deeper(node: Any, limit: int) -> bool:
+    """Whether objects and lists stand in each other more than ``limit`` times, ``node`` being the first."""
+    level = [node] if isinstance(node, dict | list) else []
+    for _ in range(limit):
+        children = (child for one in level for child in (one.values() if isinstance(one, dict) else one))
+        level = [child for child in children if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _writable(node: Any) -> bool:
+    """Whether every text can be written as UTF-8: an escape such as ``\\ud800`` may stand for half a character."""
+    try:
+        json.dumps(node, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _request(request: Mapping[str, Any]) -> Review | Malformed:

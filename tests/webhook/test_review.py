@@ -2,7 +2,44 @@
 
 from __future__ import annotations
 
-from webhook.review import Answer, encode
+import json
+from typing import Any
+
+import pytest
+
+from tests.webhook.processes import review
+from webhook.review import DEEPEST, Answer, Malformed, Review, decode, encode
+
+
+def nested(levels: int, kind: type) -> Any:
+    inner: Any = 1
+    for _ in range(levels):
+        inner = {"a": inner} if kind is dict else [inner]
+    return inner
+
+
+@pytest.mark.parametrize("kind", [dict, list])
+def test_a_body_is_read_to_the_deepest_level_and_no_further(kind: type) -> None:
+    within = DEEPEST - 3  # the envelope, the request and the object are levels too
+    assert isinstance(decode(json.dumps(review({"x": nested(within, kind)})).encode()), Review)
+    assert decode(json.dumps(review({"x": nested(within + 1, kind)})).encode()) == Malformed(
+        f"the body is nested more than {DEEPEST} levels deep"
+    )
+
+
+@pytest.mark.parametrize("half", [b"\\ud800", b"\\uDC00\\ud83d"])
+def test_half_a_character_is_refused(half: bytes) -> None:
+    body = json.dumps(review({"x": "HERE"})).encode()
+    said = decode(body.replace(b"HERE", half))
+    assert said == Malformed("the body holds half of a surrogate pair, which is no text")
+    assert isinstance(decode(body.replace(b"HERE", b"\\ud83e\\udd80")), Review)
+
+
+@pytest.mark.parametrize("body", [b'"\xed\xa0\x80"', "{}".encode("utf-16"), b"\xff{}"])
+def test_what_is_no_utf_8_is_no_json(body: bytes) -> None:
+    said = decode(body)
+    assert isinstance(said, Malformed)
+    assert said.reason.startswith("the body is no JSON: ")
 
 
 def test_an_unchanged_pod_has_no_patch_at_all() -> None:
