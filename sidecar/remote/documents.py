@@ -45,6 +45,37 @@ def fields(body: bytes) -> tuple[str, dict[str, str]]:
     return root[0], found
 
 
+def items(body: bytes, name: str) -> list[dict[str, str]]:
+    """The text of what is right below each ``name`` element, which stands right below the root.
+
+    Raises:
+        InvalidDocument: cut short or malformed.
+    """
+    path: list[str] = []
+    text: list[str] = []
+    found: list[dict[str, str]] = []
+
+    def start(element: str, _attributes: dict[str, str]) -> None:
+        path.append(element.rpartition(":")[2])
+        if len(path) == 2 and path[1] == name:
+            found.append({})
+        text.clear()
+
+    def end(_element: str) -> None:
+        element = path.pop()
+        if len(path) == 2 and path[1] == name:
+            found[-1][element] = "".join(text)
+        text.clear()
+
+    parser = ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text.append
+    try:
+        parser.Parse(body, True)
+    except ExpatError as error:
+        raise InvalidDocument(f"no well-formed XML: {error}") from error
+    return found
+
+
 def completion(parts: Iterable[tuple[int, str]]) -> bytes:
     """The document that completes a multipart upload: numbers in ascending order, each with its ETag as it came."""
     lines = [f"<Part><PartNumber>{number}</PartNumber><ETag>{_escaped(etag)}</ETag></Part>" for number, etag in parts]

@@ -17,15 +17,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.logs import fields
-from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Quarantined, Refused, SyncError
+from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Quarantined, Refused, SyncError, Transient
 from sidecar.remote.attempt import Attempt
 from sidecar.remote.client import Ask, Client
 from sidecar.remote.documents import completion
 from sidecar.remote.etags import bare
 from sidecar.remote.failures import Garbled, UploadGone
 from sidecar.remote.objects import condition_headers, described, head_object, told_etag
+from sidecar.remote.orphans import Orphans
 from sidecar.remote.store import META_SHA256, Condition, IfAbsent, ObjectOptions, Parts
-from sidecar.remote.uploads import Begun, Uploads
+from sidecar.remote.uploads import Begun, Intent, Uploads
 from sidecar.tree import ETag, ObjectKey
 
 log = logging.getLogger(__name__)
@@ -72,35 +73,50 @@ class Sender:
         self._client = client
         self._attempt = attempt
         self._uploads = uploads
+        self._orphans = Orphans(client, attempt, self._abort)
 
     def send(self, wanted: Wanted, chunks: Iterable[bytes], confirm: Callable[[], None]) -> ETag:
         """Store an object part by part, as :meth:`ObjectStore.put_large` promises."""
         if wanted.size > _LARGEST_OBJECT:
             raise Quarantined(OPERATION, wanted.key, f"{wanted.size} bytes are more than an object can hold")
-        if isinstance(chunks, Parts) and wanted.identity and self._uploads is not None:
-            with self._uploads.working_on(wanted.key):
+        if self._uploads is None:
+            return self._at_once(wanted, chunks, confirm)
+        with self._uploads.working_on(wanted.key):
+            if isinstance(chunks, Parts) and wanted.identity:
                 return self._resumable(wanted, chunks, confirm, self._uploads)
-        one = self._begin(wanted)
-        try:
-            size = part_size(wanted.size)
-            if isinstance(chunks, Parts):
-                sent = one.send_any(chunks, wanted.size, size, {}, lambda *_: None)
-            else:
-                sent = one.send_stream(cut(chunks, size))
-            confirm()
-            return one.complete(sent, wanted.condition)
-        except BaseException:
-            one.abort()
-            raise
+            return self._at_once(wanted, chunks, confirm)
 
     def end(self, begun: Begun) -> None:
-        """Abort an upload that nobody will go on with, and forget it."""
-        Upload(self._client, self._attempt, begun.key, begun.upload_id).abort()
-        if self._uploads is not None:
+        """Abort an upload that nobody will go on with, and forget it where that is certain."""
+        if self._abort(begun.key, begun.upload_id) and self._uploads is not None:
             self._uploads.forget(begun.key)
 
+    def settle(self, intent: Intent) -> None:
+        """End what an upload left behind that was begun, but of which we know no id."""
+        if self._orphans.end(intent) and self._uploads is not None:
+            self._uploads.forget(intent.key)
+
+    def _at_once(self, wanted: Wanted, chunks: Iterable[bytes], confirm: Callable[[], None]) -> ETag:
+        if self._uploads is not None and (earlier := self._uploads.find(wanted.key)) is not None:
+            self.end(earlier)
+        begun = self._begin(wanted)
+        one = Upload(self._client, self._attempt, wanted.key, begun.upload_id)
+        try:
+            if isinstance(chunks, Parts):
+                sent = one.send_any(chunks, wanted.size, begun.part_size, {}, lambda *_: None)
+            else:
+                sent = one.send_stream(cut(chunks, begun.part_size))
+            confirm()
+            etag = one.complete(sent, wanted.condition)
+        except BaseException:
+            self.end(begun)
+            raise
+        if self._uploads is not None:
+            self._uploads.forget(wanted.key)
+        return etag
+
     def _resumable(self, wanted: Wanted, parts: Parts, confirm: Callable[[], None], uploads: Uploads) -> ETag:
-        begun = self._found(wanted, uploads) or self._remembered(wanted, uploads)
+        begun = self._found(wanted, uploads) or self._begin(wanted)
         one = Upload(self._client, self._attempt, wanted.key, begun.upload_id)
         try:
             done, size = begun.parts, begun.part_size
@@ -133,18 +149,43 @@ class Sender:
         log.info("upload resumed", **fields(key=wanted.key, parts=len(begun.parts)))
         return begun
 
-    def _remembered(self, wanted: Wanted, uploads: Uploads) -> Begun:
-        upload = self._begin(wanted)
-        begun = Begun(wanted.key, upload.id, wanted.identity, part_size(wanted.size))
-        uploads.begin(begun)
+    def _begin(self, wanted: Wanted) -> Begun:
+        """Begin an upload; from before the server hears of it our state names it."""
+        if self._uploads is None:
+            return Begun(wanted.key, self._create(wanted)[0], wanted.identity, part_size(wanted.size))
+        if (left := self._uploads.intent(wanted.key)) is not None:
+            self.settle(left)
+        intent = self._uploads.intend(wanted.key)
+        try:
+            upload_id, attempts = self._create(wanted)
+        except Transient:
+            raise  # perhaps it was begun all the same: the intent stays
+        except SyncError:
+            self._uploads.forget(wanted.key)
+            raise
+        if attempts > 1:  # an answer that was lost may have left another
+            self._orphans.end(intent, keep=upload_id)
+        begun = Begun(wanted.key, upload_id, wanted.identity, part_size(wanted.size))
+        self._uploads.begin(begun)
         return begun
 
-    def _begin(self, wanted: Wanted) -> Upload:
+    def _create(self, wanted: Wanted) -> tuple[str, int]:
+        """The new upload's id, and how many attempts that took."""
         ask = Ask(OPERATION, "POST", wanted.key, {"uploads": ""}, described(wanted.metadata, wanted.options))
-        upload_id = self._attempt(OPERATION, lambda: self._client.document(ask)).get("UploadId")
+        attempts = 0
+
+        def create() -> dict[str, str]:
+            nonlocal attempts
+            attempts += 1
+            return self._client.document(ask)
+
+        upload_id = self._attempt(OPERATION, create).get("UploadId")
         if not upload_id:
             raise Garbled(OPERATION, wanted.key, "the server began an upload without an id")
-        return Upload(self._client, self._attempt, wanted.key, upload_id)
+        return upload_id, attempts
+
+    def _abort(self, key: ObjectKey, upload_id: str) -> bool:
+        return Upload(self._client, self._attempt, key, upload_id).abort()
 
 
 def cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -231,12 +272,19 @@ class Upload:
             raise PreconditionFailed(OPERATION, self._key, "the object is gone") from error
         return bare(found.get("ETag", ""))
 
-    def abort(self) -> None:
-        """Have the server drop the parts. Failing at it must not hide why the upload ended."""
+    def abort(self) -> bool:
+        """Have the server drop the parts. Failing at it must not hide why the upload ended.
+
+        False where it may still be there and asking again may help.
+        """
         try:
             self._client.call(Ask("abort", "DELETE", self._key, {"uploadId": self.id}))
+        except UploadGone:
+            pass
         except SyncError as error:
             log.debug("upload not aborted", **fields(key=self._key, reason=error.reason))
+            return not isinstance(error, Transient)
+        return True
 
     def _part(self, number: int, body: bytes | memoryview, sha256: str | None) -> Sent:
         query = {"partNumber": str(number), "uploadId": self.id}

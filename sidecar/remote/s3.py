@@ -113,8 +113,12 @@ class S3Store:
 
     def end_abandoned(self, prefix: str, before: float) -> None:
         """See :meth:`ObjectStore.end_abandoned`."""
-        for begun in self._uploads.abandoned(prefix, before) if self._uploads else ():
+        if self._uploads is None:
+            return
+        for begun in self._uploads.abandoned(prefix, before):
             self._sender.end(begun)
+        for intent in self._uploads.intents(prefix, before):
+            self._sender.settle(intent)
 
     def get(self, key: ObjectKey, etag: ETag) -> AbstractContextManager[Download]:
         """See :meth:`ObjectStore.get`. One request, read front to back; a body that breaks off is Transient."""

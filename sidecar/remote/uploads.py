@@ -1,7 +1,9 @@
 """Multipart uploads under way, remembered across restarts: one small file each, a line for each part.
 
-Only what stands here may be aborted by us: others use the same bucket. A line that a kill cut short
-costs sending that part again. Nothing is flushed: after a power cut parts are sent again, no more.
+Only what stands here may be aborted by us: others use the same bucket. Before an upload is begun stands
+here that it will be (an intent), since its id is known only once it exists; ``orphans.py`` looks for what
+an intent left behind. Both are flushed. The lines of parts are not: one that a kill or a power cut took
+costs sending that part again.
 """
 
 from __future__ import annotations
@@ -31,6 +33,15 @@ class Begun:
     parts: dict[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An upload of ``key`` was to be begun, from ``since`` to ``last`` (seconds since the epoch, our clock)."""
+
+    key: ObjectKey
+    since: float
+    last: float
+
+
 class Uploads:
     """The uploads to one place (endpoint and bucket), kept in ``directory``. Thread-safe; one thread a key."""
 
@@ -41,23 +52,23 @@ class Uploads:
 
     def find(self, key: ObjectKey) -> Begun | None:
         """The upload of ``key`` that was begun last, None where none is remembered."""
-        return self._read(self._path(key))
+        return self._begun(self._path(key))
+
+    def intent(self, key: ObjectKey) -> Intent | None:
+        """That an upload of ``key`` was to be begun and nothing is known of it, None where that is not so."""
+        return self._intent(self._path(key))
+
+    def intend(self, key: ObjectKey) -> Intent:
+        """An upload of ``key`` is about to be begun; what was intended before and is not settled is so still."""
+        now = time.time()
+        before = self.intent(key)
+        intent = Intent(key, before.since if before else now, now)
+        self._write(key, {"since": intent.since, "last": intent.last})
+        return intent
 
     def begin(self, begun: Begun) -> None:
         """Remember ``begun`` in place of what was known of its key. A disk that refuses makes it forgettable."""
-        head = {
-            "place": self._place,
-            "key": begun.key,
-            "id": begun.upload_id,
-            "identity": begun.identity,
-            "part_size": begun.part_size,
-        }
-        with suppress(OSError):
-            os.makedirs(self._directory, exist_ok=True)
-            temporary = f"{self._path(begun.key)}.new"
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(json.dumps(head) + "\n")
-            os.replace(temporary, self._path(begun.key))
+        self._write(begun.key, {"id": begun.upload_id, "identity": begun.identity, "part_size": begun.part_size})
 
     def add(self, key: ObjectKey, number: int, etag: str) -> None:
         """Part ``number`` is there."""
@@ -70,8 +81,10 @@ class Uploads:
 
     def forget(self, key: ObjectKey) -> None:
         """The upload of ``key`` is complete or aborted."""
-        with suppress(OSError):
-            os.unlink(self._path(key))
+        path = self._path(key)
+        for name in (path, f"{path}.new"):  # a kill may have left the second one
+            with suppress(OSError):
+                os.unlink(name)
 
     @contextmanager
     def working_on(self, key: ObjectKey) -> Iterator[None]:
@@ -84,25 +97,56 @@ class Uploads:
 
     def abandoned(self, prefix: str, before: float) -> list[Begun]:
         """Uploads below ``prefix`` that nobody works on, or has since ``before`` (seconds since the epoch)."""
+        found = [self._begun(path) for path in self._untouched(before)]
+        return [one for one in found if one is not None and self._left(one.key, prefix)]
+
+    def intents(self, prefix: str, before: float) -> list[Intent]:
+        """Likewise the intents."""
+        found = [self._intent(path) for path in self._untouched(before)]
+        return [one for one in found if one is not None and self._left(one.key, prefix)]
+
+    def _left(self, key: ObjectKey, prefix: str) -> bool:
+        return key.startswith(prefix) and key not in self._active
+
+    def _untouched(self, before: float) -> list[str]:
         found = []
         with suppress(OSError):
             for name in os.listdir(self._directory):
                 path = f"{self._directory}/{name}"
                 touched = os.stat(path).st_mtime
-                begun = self._read(path)
-                if begun is None and time.time() - touched > FORGET_AFTER:
-                    os.unlink(path)  # of another place, or half written: nothing of ours can be ended there
-                if begun is None or begun.key in self._active or touched >= before:
-                    continue
-                if begun.key.startswith(prefix):
-                    found.append(begun)
+                if time.time() - touched > FORGET_AFTER and self._begun(path) is None:
+                    os.unlink(path)  # of another place, half written, or an intent that no server would settle
+                elif touched < before:
+                    found.append(path)
         return found
 
     def _path(self, key: ObjectKey) -> str:
         name = hashlib.sha256(f"{self._place}\n{key}".encode("utf-8", "surrogateescape")).hexdigest()[:40]
         return f"{self._directory}/{name}"
 
-    def _read(self, path: str) -> Begun | None:
+    def _write(self, key: ObjectKey, told: dict[str, str | float]) -> None:
+        path = self._path(key)
+        with suppress(OSError):
+            os.makedirs(self._directory, exist_ok=True)
+            with open(f"{path}.new", "w", encoding="utf-8") as file:
+                file.write(json.dumps({"place": self._place, "key": key, **told}) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(f"{path}.new", path)
+            directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+    def _intent(self, path: str) -> Intent | None:
+        with suppress(OSError, ValueError, KeyError, TypeError), open(path, encoding="utf-8") as file:
+            head = json.loads(next(file, ""))
+            intent = Intent(head["key"], float(head["since"]), float(head["last"]))
+            return intent if head["place"] == self._place else None
+        return None
+
+    def _begun(self, path: str) -> Begun | None:
         with suppress(OSError, ValueError, KeyError, TypeError):
             with open(path, encoding="utf-8") as file:
                 head = json.loads(next(file, ""))

@@ -10,8 +10,13 @@ import pytest
 from botocore.config import Config
 from botocore.session import Session
 
-from contract.storage import Storage
+from contract.storage import Credentials, Storage
 from sidecar.errors import ChangedWhileReading
+from sidecar.remote.attempt import once
+from sidecar.remote.client import PATIENCE_SECONDS, STALL_SECONDS, Client
+from sidecar.remote.credentials import key_source
+from sidecar.remote.multipart import Upload
+from sidecar.remote.orphans import uploads_of
 from sidecar.remote.s3 import S3Store
 from sidecar.remote.store import ObjectOptions
 from sidecar.tree import ObjectKey
@@ -94,3 +99,17 @@ def test_encryption_is_asked_of_the_server(moto_storage: Storage, moto_client: A
     store.put(KEY, b"body", {}, None, ObjectOptions(encryption="AES256"))
     store.close()
     assert moto_client.head_object(Bucket=moto_storage.bucket, Key=KEY)["ServerSideEncryption"] == "AES256"
+
+
+def test_uploads_of_one_key_are_listed_and_ended(s3_storage: Storage, client: Any) -> None:
+    ids = {}
+    for key in (KEY, f"{KEY}2", f"{KEY}/below", "a b+\u00fc%41"):
+        ids[key] = client.create_multipart_upload(Bucket=s3_storage.bucket, Key=key)["UploadId"]
+    source = key_source(s3_storage, Credentials.KEYS)
+    ours = Client(s3_storage, source, lambda _operation, _code: None, STALL_SECONDS, PATIENCE_SECONDS)
+    for key, upload_id in ids.items():
+        assert [one.id for one in uploads_of(ours, ObjectKey(key))] == [upload_id]
+        assert Upload(ours, once, ObjectKey(key), upload_id).abort()
+        assert uploads_of(ours, ObjectKey(key)) == []
+        assert Upload(ours, once, ObjectKey(key), upload_id).abort(), "one that is gone needs no second look"
+    ours.close()
