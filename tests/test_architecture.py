@@ -33,6 +33,7 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
     ("sidecar/remote/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.remote")),
     ("sidecar/*", ("contract", "runtime", "sidecar")),
     ("demo/*", ("contract", "runtime", "demo", "webhook.certificates")),
+    ("benchmarks/admission_server.py", ("runtime", "webhook")),
     ("benchmarks/*", ("contract", "demo.s3server", "webhook.certificates", "benchmarks")),
     ("release/*", ("release", "runtime")),
     ("tests/*", ROOMS),
