@@ -1,6 +1,7 @@
 """The chart on a real API server: installed, looked after by the webhook's own account, upgraded, guarded, gone.
 
-No node is needed: pods stay pending. The release is confined to namespaces of its own by a match
+No node is needed. The webhook's pods stay pending, also where a node has our images: one that answers would
+refuse the pods that are made up here. The release is confined to namespaces of its own by a match
 condition, and CRDs are left to whoever has them there.
 """
 
@@ -28,6 +29,7 @@ from webhook.settings import SelfCertificates
 
 BOUND = 60.0  # seconds
 INJECT = "data-sync.project-flotta.io/inject"
+NOWHERE = {"data-sync-test": "nowhere"}  # labels of a node that is not there
 # What a release may make; an uninstall must take all of it away.
 KINDS = (
     "mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,"
@@ -67,7 +69,7 @@ class Release:
         condition = f"request.namespace == '{self.namespace}'"
         values = {
             "crds": {"enabled": False},
-            "webhook": {"matchConditions": [{"name": "own", "expression": condition}]},
+            "webhook": {"matchConditions": [{"name": "own", "expression": condition}], "nodeSelector": NOWHERE},
         }
         command = ["install" if install else "upgrade", self.name, str(CHART), "--namespace", self.namespace]
         command += ["--kubeconfig", self.kubeconfig, "--values", "-"]
