@@ -60,8 +60,11 @@ class Process:
 
 def program(words: Sequence[str]) -> list[str]:
     """``words`` with ``python`` meaning this interpreter, as in the image it means the image's."""
-    first, *rest = words
-    return [sys.executable if first in ("python", "python3") else first, *rest]
+    at = 0
+    if words[0] == "env":  # starts the program that follows its options
+        at = next(number for number, word in enumerate(words) if number and not word.startswith("-"))
+    called = sys.executable if words[at] in ("python", "python3") else words[at]
+    return [*words[:at], called, *words[at + 1 :]]
 
 
 def _image_env() -> dict[str, str]:

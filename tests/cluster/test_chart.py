@@ -70,6 +70,8 @@ class Release:
         values = {
             "crds": {"enabled": False},
             "webhook": {"matchConditions": [{"name": "own", "expression": condition}], "nodeSelector": NOWHERE},
+            # Its job is waited for, and without a node no job ever runs.
+            "uninstall": {"letGo": bool(self.get("nodes")["items"])},
         }
         command = ["install" if install else "upgrade", self.name, str(CHART), "--namespace", self.namespace]
         command += ["--kubeconfig", self.kubeconfig, "--values", "-"]

@@ -72,7 +72,7 @@ def test_the_sidecar_gets_what_the_pod_prescribes_and_its_directories_and_nothin
         NODE,
     )
     assert sidecar.env["DATA_SYNC_LISTEN"].startswith("127.0.0.1:")
-    assert sidecar.command == [sys.executable, "-m", "sidecar"]
+    assert sidecar.command == ["env", "--block-signal=TERM", sys.executable, "-m", "sidecar"]
 
 
 def test_the_export_directory_is_the_host_path_below_the_nodes_root(pod: Json, tmp_path: Path) -> None:

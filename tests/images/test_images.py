@@ -28,7 +28,8 @@ pytestmark = pytest.mark.timeout(600)
 def test_it_says_who_it_is_and_runs_as_nobody_in_particular(image: str) -> None:
     config = inspected(image)["Config"]
     assert config["User"] == "65532:65532"
-    assert config["Entrypoint"] == ["python", "-m", image]
+    held = ["env", "--block-signal=TERM"] if image == "sidecar" else []
+    assert config["Entrypoint"] == [*held, "python", "-m", image]
     assert config["Labels"]["org.opencontainers.image.title"] == f"data-sync {image}"
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
 
