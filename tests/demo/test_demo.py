@@ -14,15 +14,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def start(directory: Path, **env: str) -> subprocess.Popen[str]:
     directory.mkdir()
-    return subprocess.Popen(
-        [sys.executable, "-m", "demo"],
-        cwd=ROOT,
-        env={**os.environ, "DEMO_INTERVAL": "2s", "TMPDIR": str(directory), **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    # Whoever runs the tests in the background ignores SIGINT, and so would what is started here.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "demo"],
+            cwd=ROOT,
+            env={**os.environ, "DEMO_INTERVAL": "2s", "TMPDIR": str(directory), **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_demo_tells_the_whole_story_and_leaves_nothing(tmp_path: Path) -> None:
