@@ -5,7 +5,7 @@ directory, ``**`` any number of directories; a leading ``!`` takes back what an 
 Upper and lower case differ. A pattern that matches a directory matches all below it, and nothing
 below it can be taken back. Matching takes time in proportion to the path, whatever the pattern.
 
-Pure text: which list a pattern stands in, and what follows from it, is ``sidecar/filtering.py``'s.
+Pure text: which list a pattern stands in, and what follows from it, is ``sidecar/selection/filtering.py``'s.
 """
 
 from __future__ import annotations

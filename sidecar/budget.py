@@ -17,9 +17,9 @@ from typing import Final
 
 from runtime.logs import fields
 from sidecar.errors import Refused
-from sidecar.ownership import replace_file
 from sidecar.plan import Action
 from sidecar.remote.store import SMALL_BODY
+from sidecar.state.ownership import replace_file
 
 log = logging.getLogger(__name__)
 

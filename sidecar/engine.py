@@ -18,15 +18,15 @@ from contract.mapping import Direction, Mapping
 from runtime.endpoints import Check
 from runtime.logs import fields
 from runtime.shutdown import Shutdown
-from sidecar import standby
 from sidecar.budget import RequestBudget
 from sidecar.errors import Misconfigured, SyncError
-from sidecar.last_words import EXIT_REPORT, leave
 from sidecar.link import Link, OpenStore
-from sidecar.metrics import Metrics
-from sidecar.ownership import Lock, OwnerRecord, open_state
-from sidecar.progress import Progress, Result, Tally
+from sidecar.reporting.last_words import EXIT_REPORT, leave
+from sidecar.reporting.metrics import Metrics
+from sidecar.reporting.progress import Progress, Result, Tally
 from sidecar.settings import Podinfo, Settings, StorageFiles
+from sidecar.state import standby
+from sidecar.state.ownership import Lock, OwnerRecord, open_state
 from sidecar.syncer import Syncer
 
 log = logging.getLogger(__name__)

@@ -16,33 +16,33 @@ from contract.mapping import Direction, Mapping
 from contract.names import OWN_DIR
 from contract.paths import contains
 from runtime.logs import fields
-from sidecar.apply import Internal
-from sidecar.attention import Attention, Named, Reconciliation
-from sidecar.bench import Bench
 from sidecar.budget import BudgetSpent, RequestBudget, cost
 from sidecar.errors import AccessDenied, SyncError
-from sidecar.filtering import Filter
-from sidecar.index import Index, Scope
-from sidecar.lane import Lane
 from sidecar.local.directories import Root
 from sidecar.local.scan import walk
 from sidecar.local.watch import Hints
-from sidecar.metrics import Metrics
 from sidecar.mirror import Absences, Mirror
-from sidecar.pace import Pace
-from sidecar.patience import Patience
 from sidecar.plan import Action, Download, RemoteFile, plan_egress, plan_egress_of, plan_ingress, plan_ingress_of
-from sidecar.progress import Tally
-from sidecar.publish import Publisher
-from sidecar.recorder import Recorder
 from sidecar.remote.keys import listing_prefix
 from sidecar.remote.order import ListingOutOfOrder, Ordering
 from sidecar.remote.store import ObjectStore
-from sidecar.settling import Settling, StillSettling
+from sidecar.reporting.metrics import Metrics
+from sidecar.reporting.progress import Tally
+from sidecar.selection.attention import Attention, Named, Reconciliation
+from sidecar.selection.filtering import Filter
+from sidecar.selection.patience import Patience
+from sidecar.selection.settling import Settling, StillSettling
 from sidecar.sides import Sides
-from sidecar.transfer import Aside, Transfer
+from sidecar.state.index import Index, Scope
+from sidecar.transfer.apply import Internal
+from sidecar.transfer.bench import Bench
+from sidecar.transfer.lane import Lane
+from sidecar.transfer.pace import Pace
+from sidecar.transfer.publish import Publisher
+from sidecar.transfer.recorder import Recorder
+from sidecar.transfer.transfer import Aside, Transfer
+from sidecar.transfer.turns import Turn
 from sidecar.tree import RelativePath
-from sidecar.turns import Turn
 
 log = logging.getLogger(__name__)
 

@@ -13,18 +13,18 @@ from typing import Final
 
 from contract.mapping import Direction
 from runtime.logs import fields
-from sidecar.attention import Attention
-from sidecar.bench import Bench, Stopping
 from sidecar.errors import ChangedWhileReading, PreconditionFailed, Refused, SyncError
-from sidecar.filtering import Filter
-from sidecar.index import Index
 from sidecar.local import files
 from sidecar.plan import Absent
-from sidecar.publish import Publisher
 from sidecar.remote.keys import key_for
 from sidecar.remote.store import META_WRITER
+from sidecar.reporting.tally import Tally
+from sidecar.selection.attention import Attention
+from sidecar.selection.filtering import Filter
 from sidecar.sides import Seen
-from sidecar.tally import Tally
+from sidecar.state.index import Index
+from sidecar.transfer.bench import Bench, Stopping
+from sidecar.transfer.publish import Publisher
 from sidecar.tree import Agreed, RelativePath
 
 log = logging.getLogger(__name__)

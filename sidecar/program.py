@@ -29,15 +29,15 @@ from runtime.tls import TlsFiles
 from sidecar.budget import RequestBudget
 from sidecar.commands.initialise import initialise
 from sidecar.commands.parser import parse
+from sidecar.commands.waiting import wait
 from sidecar.engine import MISCONFIGURED, SOME_FAILED, Engine
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Opened, OpenStore
-from sidecar.metrics import Metrics
 from sidecar.page import document
-from sidecar.progress import Progress
-from sidecar.report import about_this, report
+from sidecar.reporting.metrics import Metrics
+from sidecar.reporting.progress import Progress
+from sidecar.reporting.report import about_this, report
 from sidecar.settings import OFF, Settings, Waiting
-from sidecar.waiting import wait
 
 log = logging.getLogger("sidecar")
 

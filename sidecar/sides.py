@@ -15,18 +15,18 @@ from contract.globs import parents
 from contract.mapping import Direction
 from contract.names import OWN_DIR
 from runtime.logs import fields
-from sidecar.attention import Attention, Named
-from sidecar.bench import Bench
 from sidecar.errors import SyncError
-from sidecar.filtering import Filter
-from sidecar.index import Index
 from sidecar.local.scan import Notice, Passed, visit, walk
 from sidecar.local.watch import Hints
-from sidecar.metrics import Metrics
 from sidecar.plan import RemoteFile
-from sidecar.progress import Tally
 from sidecar.remote.keys import Collisions, listing_prefix, path_for
 from sidecar.remote.order import Ordering
+from sidecar.reporting.metrics import Metrics
+from sidecar.reporting.progress import Tally
+from sidecar.selection.attention import Attention, Named
+from sidecar.selection.filtering import Filter
+from sidecar.state.index import Index
+from sidecar.transfer.bench import Bench
 from sidecar.tree import Agreed, Fingerprint, LocalEntry, NameFault, RelativePath, RemoteEntry
 
 log = logging.getLogger(__name__)

@@ -18,32 +18,32 @@ from contract.mapping import Direction, Mapping
 from contract.storage import Storage
 from runtime.logs import fields
 from runtime.shutdown import Shutdown
-from sidecar.attention import Attention, Named, Reconciliation
-from sidecar.bench import Bench, Contention, Stopping
 from sidecar.budget import RequestBudget
-from sidecar.database import IndexBroken
 from sidecar.errors import SyncError
-from sidecar.filtering import Filter, Filters
-from sidecar.index import Index, Scope
-from sidecar.lane import Lane
 from sidecar.limits import Bandwidth, Memory, Space
 from sidecar.link import Link
 from sidecar.local.directories import Root
 from sidecar.local.scan import walk
 from sidecar.local.staging import Staging
 from sidecar.mapping_pass import Pass, Tools, ingress_size
-from sidecar.metrics import Metrics
-from sidecar.ownership import OwnerRecord
-from sidecar.pace import Pace
-from sidecar.patience import Patience
 from sidecar.plan import Action
-from sidecar.precedence import in_windows, small_and_oldest_first
-from sidecar.progress import LISTED, Progress, Result, Tally
-from sidecar.publish import Fetched, Publisher
+from sidecar.reporting.metrics import Metrics
+from sidecar.reporting.progress import LISTED, Progress, Result, Tally
+from sidecar.selection.attention import Attention, Named, Reconciliation
+from sidecar.selection.filtering import Filter, Filters
+from sidecar.selection.patience import Patience
+from sidecar.selection.precedence import in_windows, small_and_oldest_first
+from sidecar.selection.settling import Settling, StillSettling
+from sidecar.selection.watches import Watches
 from sidecar.settings import Settings
-from sidecar.settling import Settling, StillSettling
-from sidecar.turns import SHARE, Turn
-from sidecar.watches import Watches
+from sidecar.state.database import IndexBroken
+from sidecar.state.index import Index, Scope
+from sidecar.state.ownership import OwnerRecord
+from sidecar.transfer.bench import Bench, Contention, Stopping
+from sidecar.transfer.lane import Lane
+from sidecar.transfer.pace import Pace
+from sidecar.transfer.publish import Fetched, Publisher
+from sidecar.transfer.turns import SHARE, Turn
 
 log = logging.getLogger(__name__)
 

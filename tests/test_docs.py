@@ -27,11 +27,11 @@ from controller import metrics as controller_metrics
 from controller.settings import Settings as ControllerSettings
 from controller.settings import SettingsError as ControllerSettingsError
 from release import logs_table
-from sidecar import metrics as sidecar_metrics
-from sidecar.advice import ADVICE, advice
 from sidecar.errors import SyncError
 from sidecar.local.scan import Passed
-from sidecar.progress import Progress
+from sidecar.reporting import metrics as sidecar_metrics
+from sidecar.reporting.advice import ADVICE, advice
+from sidecar.reporting.progress import Progress
 from sidecar.settings import Settings as SidecarSettings
 from webhook import metrics as webhook_metrics
 from webhook import settings as webhook_settings

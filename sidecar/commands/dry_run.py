@@ -14,11 +14,11 @@ from typing import TextIO
 from contract.mapping import Mapping
 from sidecar.commands.scene import Scene, arrow, sends
 from sidecar.errors import AccessDenied, SyncError
-from sidecar.filtering import Filter
 from sidecar.local.scan import Notice, Passed
 from sidecar.mirror import Absences, doubt
 from sidecar.plan import Action, Compare, Download, RemoteFile, Upload, plan_egress, plan_ingress
 from sidecar.remote.keys import key_for, printable
+from sidecar.selection.filtering import Filter
 from sidecar.sides import Seen
 from sidecar.tree import Agreed, LocalEntry
 

@@ -16,12 +16,12 @@ from typing import Any, TextIO
 from contract.mapping import Mapping
 from contract.names import EXPORT_DIR
 from contract.paths import contains
-from sidecar.advice import advice
 from sidecar.commands.scene import Scene, arrow, sends
 from sidecar.errors import Quarantined, SyncError
 from sidecar.plan import RemoteFile, plan_egress_of, plan_ingress
 from sidecar.remote.keys import key_for, printable
 from sidecar.remote.store import META_SHA256, META_WRITER, ObjectInfo
+from sidecar.reporting.advice import advice
 from sidecar.tree import Agreed, Fingerprint, LocalEntry, RelativePath
 
 SYNCED, NOT_SYNCED = 0, 1

@@ -7,8 +7,8 @@ import time
 
 from runtime.logs import fields
 from sidecar.errors import SyncError
-from sidecar.ownership import prepare
 from sidecar.settings import Settings
+from sidecar.state.ownership import prepare
 
 log = logging.getLogger(__name__)
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from contract.mapping import Direction, Mapping
 from contract.storage import Storage
 from sidecar.errors import Misconfigured
-from sidecar.filtering import Filter, ignore_path, read_ignore_file
-from sidecar.index import Scope
-from sidecar.index_reader import IndexReader
 from sidecar.link import Opened, OpenStore
 from sidecar.local.directories import Root
 from sidecar.local.scan import Report, walk
-from sidecar.ownership import OwnerRecord, read_record
 from sidecar.plan import RemoteFile
 from sidecar.remote.keys import Collisions, listing_prefix, path_for
 from sidecar.remote.order import sort_entries
 from sidecar.remote.store import ObjectStore
+from sidecar.selection.filtering import Filter, ignore_path, read_ignore_file
 from sidecar.settings import Podinfo, Settings, StorageFiles, Waiting
+from sidecar.state.index import Scope
+from sidecar.state.index_reader import IndexReader
+from sidecar.state.ownership import OwnerRecord, read_record
 from sidecar.tree import LocalEntry, NameFault
 
 OnFault = Callable[[NameFault], None]

@@ -20,9 +20,9 @@ from sidecar.errors import ChangedWhileReading, SyncError
 from sidecar.local import files
 from sidecar.local.scan import Notice, Passed
 from sidecar.plan import RemoteFile, aligned
-from sidecar.publish import is_conflict_copy
 from sidecar.remote.keys import key_for, printable
 from sidecar.remote.store import META_SHA256, META_WRITER, ObjectInfo
+from sidecar.transfer.publish import is_conflict_copy
 from sidecar.tree import LocalEntry, NameFault
 
 SAME, DIFFERENT = 0, 1

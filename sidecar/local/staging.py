@@ -2,7 +2,7 @@
 
 ``incoming/`` holds downloads under way; at start whatever is there is half of something that the
 bucket still has, and goes. ``held/`` holds files that were swapped out of the exported directory:
-each may be the only copy of a late write, so nothing leaves it but by :mod:`sidecar.publish`.
+each may be the only copy of a late write, so nothing leaves it but by :mod:`sidecar.transfer.publish`.
 """
 
 from __future__ import annotations

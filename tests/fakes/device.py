@@ -21,9 +21,9 @@ from sidecar.budget import RequestBudget
 from sidecar.engine import Engine
 from sidecar.limits import Floor
 from sidecar.link import Opened
-from sidecar.metrics import Metrics
-from sidecar.progress import Progress, Tally
 from sidecar.remote.retry import Retry, RetryingStore, RetryPolicy
+from sidecar.reporting.metrics import Metrics
+from sidecar.reporting.progress import Progress, Tally
 from sidecar.settings import Settings
 from sidecar.tree import ETag, ObjectKey
 from tests.fakes.store import FakeStore

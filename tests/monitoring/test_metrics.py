@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from contract.mapping import Direction, Mapping
 from sidecar import errors
-from sidecar.advice import ADVICE
-from sidecar.metrics import Metrics
-from sidecar.progress import Progress
+from sidecar.reporting.advice import ADVICE
+from sidecar.reporting.metrics import Metrics
+from sidecar.reporting.progress import Progress
 from tests.fakes.device import Device
 from tests.monitoring.tools import tool
 from webhook.metrics import OUTCOMES

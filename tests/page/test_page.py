@@ -18,12 +18,12 @@ from prometheus_client import CollectorRegistry
 from contract.mapping import Direction, Mapping
 from contract.storage import Storage
 from runtime.endpoints import Check, Endpoints
-from sidecar.advice import ADVICE
 from sidecar.errors import AccessDenied, LocalFault, NoRoom, Quarantined
-from sidecar.history import History
 from sidecar.page import document
-from sidecar.progress import Progress
-from sidecar.report import about_this, report
+from sidecar.reporting.advice import ADVICE
+from sidecar.reporting.history import History
+from sidecar.reporting.progress import Progress
+from sidecar.reporting.report import about_this, report
 from sidecar.settings import Settings
 from tests.page.browser import Visit
 from tests.page.conftest import storage_files

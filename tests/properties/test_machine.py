@@ -20,10 +20,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sidecar import publish
 from sidecar.errors import Unreachable
-from sidecar.index import Index
 from sidecar.local import staging
+from sidecar.state.index import Index
+from sidecar.transfer import publish
 from tests.fakes.device import Device
 
 NAMES = st.sampled_from(["a", "b", "d/a", "d/b", "d.x"])
@@ -54,8 +54,8 @@ def killed_at(point: int) -> Iterator[None]:
         for name in ("hold", "release", "commit"):
             patch.setattr(Index, name, around(getattr(Index, name)))
         patch.setattr(staging.Staging, "discard", around(staging.Staging.discard))
-        patch.setattr("sidecar.publish.os.rename", around(os.rename))
-        patch.setattr("sidecar.publish.os.unlink", around(os.unlink))
+        patch.setattr("sidecar.transfer.publish.os.rename", around(os.rename))
+        patch.setattr("sidecar.transfer.publish.os.unlink", around(os.unlink))
         yield
 
 

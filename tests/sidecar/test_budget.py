@@ -12,7 +12,7 @@ import pytest
 from demo.s3server import S3Server
 from sidecar.budget import BudgetSpent, RequestBudget, cost
 from sidecar.plan import Action, Upload
-from sidecar.precedence import WINDOW, in_windows, small_and_oldest_first
+from sidecar.selection.precedence import WINDOW, in_windows, small_and_oldest_first
 from sidecar.tree import Fingerprint, RelativePath
 from tests.fakes.device import Device
 from tests.walks.sidecar_process import SidecarProcess

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sidecar import publish
-from sidecar.index import Index
 from sidecar.local import staging, syscalls
+from sidecar.state.index import Index
+from sidecar.transfer import publish
 from tests.fakes.device import Device
 
 DATA = [{"source": "remote/data", "target": "in"}]
@@ -60,8 +60,8 @@ def watched(monkeypatch: pytest.MonkeyPatch, points: Points) -> Iterator[None]:
         for name in ("hold", "release", "commit"):
             patch.setattr(Index, name, around(getattr(Index, name)))
         patch.setattr(staging.Staging, "discard", around(staging.Staging.discard))
-        patch.setattr("sidecar.publish.os.rename", around(os.rename))
-        patch.setattr("sidecar.publish.os.unlink", around(os.unlink))
+        patch.setattr("sidecar.transfer.publish.os.rename", around(os.rename))
+        patch.setattr("sidecar.transfer.publish.os.unlink", around(os.unlink))
         yield
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.apply import Vanished
 from sidecar.errors import AccessDenied, NoSuchBucket, Unreachable
-from sidecar.progress import Result
 from sidecar.remote.store import META_MTIME, META_SHA256, META_WRITER, SMALL_BODY
+from sidecar.reporting.progress import Result
+from sidecar.transfer.apply import Vanished
 from sidecar.tree import ObjectKey
 from tests.fakes.device import Device
 
@@ -488,7 +488,7 @@ def test_other_keys_are_given_a_listing_at_once(device: Device) -> None:
 
 
 def test_a_strangers_object_too_large_to_copy_is_left_and_said(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.upload.LARGEST_COPY", 3)
+    monkeypatch.setattr("sidecar.transfer.upload.LARGEST_COPY", 3)
     device.put("statistics/a", "theirs")
     device.write("stats/a", "ours")
     tally = device.egress()

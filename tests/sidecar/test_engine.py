@@ -13,7 +13,7 @@ import pytest
 from runtime.logs import redact
 from sidecar.engine import IN_SYNC, MISCONFIGURED, SOME_FAILED
 from sidecar.errors import AccessDenied, NoSuchBucket, Unreachable
-from sidecar.ownership import Lock
+from sidecar.state.ownership import Lock
 from sidecar.tree import ObjectKey
 from tests.fakes.device import KEYS, Device
 

@@ -11,8 +11,8 @@ import pytest
 
 from sidecar.errors import Unreachable
 from sidecar.limits import Floor
-from sidecar.progress import Result
 from sidecar.remote.store import META_MTIME, META_SHA256
+from sidecar.reporting.progress import Result
 from sidecar.tree import ObjectKey
 from tests.fakes.device import Device
 

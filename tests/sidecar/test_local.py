@@ -18,7 +18,7 @@ from sidecar.limits import Bandwidth, Floor, Space
 from sidecar.local import files
 from sidecar.local.directories import NotADirectory, NotAFile, Root
 from sidecar.local.scan import Notice, Passed, walk
-from sidecar.patience import LONGEST, Patience
+from sidecar.selection.patience import LONGEST, Patience
 
 names = st.text(st.sampled_from("ab.-!0 ü"), min_size=1, max_size=3).filter(lambda name: name not in (".", ".."))
 trees = st.lists(st.lists(names, min_size=1, max_size=3).map("/".join), max_size=15)

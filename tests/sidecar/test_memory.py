@@ -12,8 +12,8 @@ GROWTH = 12 * 2**20  # bytes; 90,000 entries or rows held at once would take 40 
 PROGRAM = """
 import resource, sys, time
 from contract.mapping import Direction, Mapping
-from sidecar.index import Index, Scope
-from sidecar.filtering import Filter
+from sidecar.state.index import Index, Scope
+from sidecar.selection.filtering import Filter
 from sidecar.local.directories import Root
 from sidecar.local.scan import walk
 from sidecar.plan import plan_egress

@@ -14,7 +14,7 @@ import pytest
 from contract.mapping import Direction
 from sidecar.errors import Unreachable
 from sidecar.mirror import LEAST_LIMIT, MOST_LIMIT, doubt
-from sidecar.progress import Result, Tally
+from sidecar.reporting.progress import Result, Tally
 from sidecar.sides import Seen
 from sidecar.tree import ObjectKey
 from tests.fakes.device import Device

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.waiting import everything_is_sent, wait
+from sidecar.commands.waiting import everything_is_sent, wait
 
 
 def status(role: str = "holder", **egress: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_it_gives_up_when_time_is_over() -> None:
 def test_without_a_sidecar_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:  # bound and not listening: nobody else gets it, and nobody answers
         free.bind(("127.0.0.1", 0))
-        monkeypatch.setattr("sidecar.waiting.PORT", free.getsockname()[1])
+        monkeypatch.setattr("sidecar.commands.waiting.PORT", free.getsockname()[1])
         fails_without_a_sidecar()
 
 

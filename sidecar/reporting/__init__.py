@@ -1,0 +1,1 @@
+"""What people and machines are told: counts, states and their words, ``/status``, metrics, last words."""

@@ -1,0 +1,268 @@
+"""Putting downloads in place: durable first, visible second, recorded last, and nothing lost in between.
+
+A new file is renamed in, never over anything. An existing file is *exchanged* with the download in
+one atomic step, so whatever had that name, even if it was written a microsecond ago, is in our hands
+afterwards and is looked at: as agreed, it is held for two more cycles in case an application still
+writes through an open descriptor; otherwise it becomes a conflict copy beside the new file
+(promises 7 and 10). The announcement in the index makes each step safe against a kill.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from contract.paths import COMPONENT_LIMIT
+from runtime.logs import fields
+from sidecar.errors import SyncError, from_os_error
+from sidecar.local.directories import NotAFile, Root, fingerprint_of, look_at
+from sidecar.local.staging import Staging
+from sidecar.local.syscalls import Unsupported, exchange, rename_new, syncfs
+from sidecar.plan import Download
+from sidecar.state.index import Held, Index
+from sidecar.tree import Fingerprint
+
+log = logging.getLogger(__name__)
+
+HOLD_CYCLES: Final = 2  # how long a replaced file may still be written to by someone who had it open
+_FEW: Final = 3  # up to this many files, fsync of each is cheaper than syncfs of all
+_CONFLICT = re.compile(r"\.conflict-\d{8}T\d{6}Z(-\d+)?$")
+
+
+def is_conflict_copy(path: str) -> bool:
+    """Whether ``path`` names a copy that we kept of a local edit; such a file is never sent."""
+    return _CONFLICT.search(path) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A complete, verified download waiting in staging. ``path`` is below the exported directory."""
+
+    action: Download
+    path: str
+    staged: str
+    sha256: bytes
+    placed: Fingerprint  # as staged; the ctime changes when it is renamed
+
+
+class Publisher:
+    """Puts downloads in place. The engine's thread alone uses it."""
+
+    def __init__(self, root: Root, staging: Staging, index: Index, stamp: Callable[[], str]) -> None:
+        self._root = root
+        self._staging = staging
+        self._index = index
+        self._stamp = stamp  # the UTC time for names, YYYYMMDDTHHMMSSZ
+
+    def make_durable(self, batch: list[Fetched]) -> None:
+        """Flush the contents of ``batch`` to the disk.
+
+        Raises:
+            NoRoom, LocalFault: some of it may not be durable; none of it may be placed.
+        """
+        try:
+            if len(batch) > _FEW:
+                syncfs(self._staging.incoming)
+                return
+            for fetched in batch:
+                _fsync(fetched.staged, self._staging.incoming)
+        except OSError as error:
+            raise from_os_error("flush", batch[0].path, error) from error
+
+    def place(self, fetched: Fetched) -> Fingerprint:
+        """Give one durable download its name; returns the fingerprint it has there.
+
+        Raises:
+            NotAFile, NotADirectory, NoRoom, LocalFault: the download is discarded, the target untouched.
+        """
+        parent, _, name = fetched.path.rpartition("/")
+        try:
+            with self._root.directory(parent or ".", create=True) as directory:
+                self._swap_in(fetched, directory, name)
+                return self._as_placed(fetched, directory, name)
+        except OSError as error:
+            raise from_os_error("place", fetched.path, error) from error
+        finally:
+            self._staging.discard(fetched.staged)
+
+    def remove(self, path: str, expected: Fingerprint) -> None:
+        """Take the file ``path`` away, held for two more cycles; if it is not as ``expected``, it is kept beside.
+
+        Raises:
+            NotADirectory, NoRoom, LocalFault: it stays.
+        """
+        parent, _, name = path.rpartition("/")
+        number = self._index.hold(path, 0, expected, HOLD_CYCLES)
+        try:
+            with self._root.directory(parent or ".") as directory:
+                os.rename(name, str(number), src_dir_fd=directory, dst_dir_fd=self._staging.held)
+                os.fsync(directory)
+        except FileNotFoundError:
+            self._index.release(number)
+            return
+        except OSError as error:
+            raise from_os_error("remove", path, error) from error
+        self._settle(Held(number, path, 0, expected, HOLD_CYCLES), interrupted=False)
+
+    def discard(self, fetched: Fetched) -> None:
+        """Give up a download that was not placed."""
+        self._staging.discard(fetched.staged)
+
+    def make_names_durable(self, batch: list[Fetched]) -> None:
+        """Flush the directories that :meth:`place` changed, before the index says anything.
+
+        Raises:
+            LocalFault: the names may not survive a power cut; record nothing.
+        """
+        parents = {fetched.path.rpartition("/")[0] or "." for fetched in batch}
+        try:
+            if len(parents) > _FEW:
+                syncfs(self._staging.incoming)
+                return
+            for parent in parents:
+                with self._root.directory(parent) as directory:
+                    os.fsync(directory)
+        except OSError as error:
+            raise from_os_error("flush", min(parents), error) from error
+
+    def recover(self) -> None:
+        """At start: deal with what a killed run left in staging."""
+        cleared = self._staging.clear()
+        if cleared:
+            log.info("unfinished downloads removed", **fields(files=cleared))
+        for held in self._index.held():
+            self._settle(held, interrupted=True)
+        known = {str(held.id) for held in self._index.held()}
+        for name in os.listdir(self._staging.held):
+            if name not in known:
+                kept = self._staging.set_apart(name)
+                log.error("a replaced file of unknown origin was kept", **fields(path=kept))
+
+    def age(self) -> None:
+        """Once an ingress cycle: let go of replaced files that nobody can be writing to any more."""
+        self._index.age_held()
+        for held in self._index.held():
+            if held.cycles_left <= 0:
+                self._settle(held, interrupted=False)
+
+    def _swap_in(self, fetched: Fetched, directory: int, name: str) -> None:
+        incoming = self._staging.incoming
+        replaces = fetched.action.local is not None
+        for _ in range(3):  # the name may come or go under our hands, but hardly three times
+            if not replaces:
+                try:
+                    rename_new(incoming, fetched.staged, directory, name)
+                    return
+                except FileExistsError:
+                    replaces = True
+            try:
+                look_at(directory, name, fetched.path)  # a link or directory is refused, not swapped away
+                self._replace(fetched, directory, name)
+                return
+            except FileNotFoundError:
+                replaces = False
+        raise NotAFile("place", fetched.path, "the name keeps changing")
+
+    def _replace(self, fetched: Fetched, directory: int, name: str) -> None:
+        action = fetched.action
+        expected = None if action.local_edited or action.local is None else action.local
+        number = self._index.hold(fetched.path, fetched.placed.inode, expected, HOLD_CYCLES)
+        held = str(number)
+        try:
+            self._exchange(fetched, directory, name, held)
+        except OSError:
+            self._index.release(number)
+            raise
+        self._settle(Held(number, fetched.path, fetched.placed.inode, expected, HOLD_CYCLES), interrupted=False)
+
+    def _exchange(self, fetched: Fetched, directory: int, name: str, held: str) -> None:
+        """Afterwards ``name`` is the download, and ``held/<held>`` is what had that name."""
+        staging = self._staging
+        os.rename(fetched.staged, held, src_dir_fd=staging.incoming, dst_dir_fd=staging.held)
+        try:
+            exchange(staging.held, held, directory, name)
+        except Unsupported:
+            # Two steps instead of one: a rename by the application between them would be overwritten.
+            os.rename(held, fetched.staged, src_dir_fd=staging.held, dst_dir_fd=staging.incoming)
+            os.link(name, held, src_dir_fd=directory, dst_dir_fd=staging.held, follow_symlinks=False)
+            os.rename(fetched.staged, name, src_dir_fd=staging.incoming, dst_dir_fd=directory)
+        except OSError:
+            os.rename(held, fetched.staged, src_dir_fd=staging.held, dst_dir_fd=staging.incoming)
+            raise
+
+    def _settle(self, held: Held, *, interrupted: bool) -> None:
+        """Decide about one held file: drop it, keep holding it, or keep it beside its successor."""
+        name = str(held.id)
+        try:
+            status = os.stat(name, dir_fd=self._staging.held, follow_symlinks=False)
+        except FileNotFoundError:
+            self._index.release(held.id)
+            return
+        if interrupted and (status.st_ino == held.new_inode or self._still_in_place(held, status)):
+            os.unlink(name, dir_fd=self._staging.held)  # the exchange never happened; the bucket has this
+            self._index.release(held.id)
+        elif not _unchanged(fingerprint_of(status), held.expected) or not stat.S_ISREG(status.st_mode):
+            self._keep_beside(held, name)
+        elif held.cycles_left <= 0:
+            os.unlink(name, dir_fd=self._staging.held)
+            self._index.release(held.id)
+
+    def _still_in_place(self, held: Held, status: os.stat_result) -> bool:
+        with suppress(SyncError):
+            there = self._root.look(held.path)
+            return there is not None and there.inode == status.st_ino
+        return False
+
+    def _keep_beside(self, held: Held, name: str) -> None:
+        parent, _, base = held.path.rpartition("/")
+        with self._root.directory(parent or ".", create=True) as directory:
+            for copy in conflict_names(base, self._stamp(), COMPONENT_LIMIT):
+                try:
+                    rename_new(self._staging.held, name, directory, copy)
+                except FileExistsError:
+                    continue
+                os.fsync(directory)
+                break
+        self._index.release(held.id)
+        kept = f"{parent}/{copy}" if parent else copy
+        log.warning("local edit kept beside the version from the bucket", **fields(path=held.path, kept=kept))
+
+    def _as_placed(self, fetched: Fetched, directory: int, name: str) -> Fingerprint:
+        """What to remember: our file, with the ctime it has now; a change made since must look like one."""
+        placed = fetched.placed
+        with suppress(FileNotFoundError, NotAFile):
+            now = look_at(directory, name, fetched.path)
+            if now.inode == placed.inode:
+                return Fingerprint(placed.size, placed.mtime_ns, now.ctime_ns, placed.inode)
+        return placed
+
+
+def _unchanged(now: Fingerprint, expected: Fingerprint | None) -> bool:
+    """ctime is left out: our own rename moves it."""
+    if expected is None:
+        return False
+    return (now.size, now.mtime_ns, now.inode) == (expected.size, expected.mtime_ns, expected.inode)
+
+
+def conflict_names(base: str, stamp: str, limit: int) -> list[str]:
+    """Names for a copy of ``base``, in the order in which to try them, each of at most ``limit`` bytes."""
+    names = []
+    for number in range(1, 100):
+        suffix = f".conflict-{stamp}" + (f"-{number}" if number > 1 else "")
+        room = max(0, limit - len(suffix))
+        names.append(base.encode()[:room].decode("utf-8", "ignore") + suffix)
+    return names
+
+
+def _fsync(name: str, directory: int) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
