@@ -68,7 +68,7 @@ class Proxy:
     """``with Proxy(port) as proxy:`` in front of ``port``; ``script`` may be set anew at any moment."""
 
     def __init__(self, upstream: int, script: Script = _let_pass) -> None:
-        self._upstream = upstream
+        self.upstream = upstream  # may change; connections that are open stay as they are
         self.script = script
         self.requests: Counter[str] = Counter()  # by method, and "list"
         self.faults = 0
@@ -125,7 +125,7 @@ class Proxy:
                     self._open -= {client, server}
 
     def _dial(self) -> socket.socket:
-        return socket.create_connection((HOST, self._upstream), timeout=_PATIENCE)
+        return socket.create_connection((HOST, self.upstream), timeout=_PATIENCE)
 
     def _pass_on(self, client: socket.socket, asks: BinaryIO, server: socket.socket, answers: BinaryIO) -> bool:
         """One request and its answer; whether the connection lives on."""
