@@ -2,7 +2,8 @@
 
 Raw sockets, so that it can do what no HTTP library would: break off in the middle of a body, lie about
 a length, drip, fall silent. One thread a connection. It passes the Host header on as it is, which
-keeps signatures valid. ``TlsBreaker`` does the same to bytes that nobody can read.
+keeps signatures valid. ``tls_breaker.py`` does what can be done
+to bytes that nobody can read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Self
 from urllib.parse import unquote
@@ -89,16 +90,20 @@ class Proxy:
         self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake the accept
         self._acceptor.join()
         self._listener.close()
-        with self._lock:
-            for each in self._open:
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
+        self.cut()
         for thread in self._threads:
             thread.join()
 
     def calm(self) -> None:
         """From now on everything passes."""
         self.script = _let_pass
+
+    def cut(self) -> None:
+        """End every connection that is open."""
+        with self._lock:
+            for each in self._open:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while not self._stopped.is_set():
@@ -111,21 +116,23 @@ class Proxy:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with suppress(OSError, ValueError), client, self._dial() as server:
+        with suppress(OSError, ValueError), self._dialled(client) as server:
+            client.settimeout(_PATIENCE)
+            with client.makefile("rb") as asks, server.makefile("rb") as answers:
+                while not self._stopped.is_set() and self._pass_on(client, asks, server, answers):
+                    pass
+
+    @contextmanager
+    def _dialled(self, client: socket.socket) -> Iterator[socket.socket]:
+        """The connection to the server that belongs to ``client``'s; both end with the block."""
+        with client, socket.create_connection((HOST, self.upstream), timeout=_PATIENCE) as server:
             with self._lock:
                 self._open |= {client, server}
             try:
-                client.settimeout(_PATIENCE)
-                server.settimeout(_PATIENCE)
-                with client.makefile("rb") as asks, server.makefile("rb") as answers:
-                    while not self._stopped.is_set() and self._pass_on(client, asks, server, answers):
-                        pass
+                yield server
             finally:
                 with self._lock:
                     self._open -= {client, server}
-
-    def _dial(self) -> socket.socket:
-        return socket.create_connection((HOST, self.upstream), timeout=_PATIENCE)
 
     def _pass_on(self, client: socket.socket, asks: BinaryIO, server: socket.socket, answers: BinaryIO) -> bool:
         """One request and its answer; whether the connection lives on."""
@@ -153,8 +160,10 @@ class Proxy:
 
     def _answer(self, client: socket.socket, answers: BinaryIO, asked: Asked, fault: Fault) -> bool:
         head = _Head.read(answers)
-        if head is None or fault.told == -1:
+        if head is None:
             return _reset(client)
+        if fault.told == -1:
+            return self._end(client, fault)
         body = _pieces(answers, head, to=asked.method)
         if fault.change is not None:
             whole = fault.change(_unframed(b"".join(body), head))
@@ -162,8 +171,9 @@ class Proxy:
             head.fields["content-length"] = str(len(whole))
             body = iter((whole,))
         client.sendall(head.text())
-        if self._send(client, body, fault.told, fault.rate):
-            return True
+        return self._send(client, body, fault.told, fault.rate) or self._end(client, fault)
+
+    def _end(self, client: socket.socket, fault: Fault) -> bool:
         if fault.ends == "reset":
             return _reset(client)
         if fault.ends == "silence":
@@ -248,33 +258,3 @@ def _unframed(body: bytes, head: _Head) -> bytes:
 def _reset(connection: socket.socket) -> bool:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return False
-
-
-class TlsBreaker(Proxy):
-    """Bytes passed on as they are, unless ``breaks`` says how many of the server's may pass before the end."""
-
-    breaks: int | None = None
-    instead: bytes = b""  # what the client gets in place of the rest
-
-    def _serve(self, client: socket.socket) -> None:
-        with suppress(OSError), client, self._dial() as server:
-            with self._lock:
-                self._open |= {client, server}
-                self.faults += self.breaks is not None
-            back = threading.Thread(target=self._pump, args=(server, client, self.breaks), name="proxied back")
-            back.start()
-            self._pump(client, server, None)
-            back.join()
-            with self._lock:
-                self._open -= {client, server}
-
-    def _pump(self, source: socket.socket, target: socket.socket, limit: int | None) -> None:
-        with suppress(OSError):
-            while piece := source.recv(_PIECE):
-                if limit is not None and len(piece) > limit:
-                    target.sendall(piece[:limit] + self.instead)
-                    break
-                target.sendall(piece)
-        for each in (source, target):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)

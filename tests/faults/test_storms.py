@@ -8,69 +8,25 @@ from tests.fakes.faults import refusal
 from tests.fakes.proxy import Fault
 from tests.faults.conftest import Battered
 from tests.faults.storms import STORMS, Storm
+from tests.faults.weather import body as body_of
+from tests.faults.weather import weather
 
 LARGE = 9 * 2**20  # bytes: more than goes in one PUT
-FILES = 6
 MANY = 400
-MOST_MEMORY = 96 * 2**20  # bytes that a storm may add, a few large bodies under way included
-
-
-def _body(name: str, version: int, size: int) -> bytes:
-    return (f"{name} {version} ".encode() * (size // 10 + 1))[:size]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("storm", STORMS, ids=str)
 def test_after_the_storm_both_sides_agree_and_nothing_is_lost(battered: Battered, storm: Storm) -> None:
-    top = storm.name.replace(" ", "-")
-    sizes = {f"{top}/{number}": 200 * 4**number for number in range(FILES)}
-    for path, size in sizes.items():  # there before, and changed during the storm
-        battered.write(path, _body(path, 1, size))
-        battered.put(path, _body(path, 1, size))
-    settle(battered, sizes, version=1)
+    def begin() -> None:
+        battered.proxy.script = storm.make()
 
-    memory, faults = battered.memory(), battered.proxy.faults
-    battered.proxy.script = storm.make()
-    for path, size in sizes.items():
-        battered.write(path, _body(path, 2, size))
-        battered.put(path, _body(path, 2, size))
-    battered.sidecar.wait_for(lambda: hit(battered, sizes, faults + storm.hits), f"the storm {storm} is felt")
-    assert battered.sidecar.get("/livez")[0] == 200
-    assert battered.memory() - memory < MOST_MEMORY
-    battered.proxy.calm()
-
-    settle(battered, sizes, version=2)
-    conflicts = [key for key in battered.all_keys() if ".conflict-" in key]
-    assert conflicts == [], "the sidecar knows its own objects again"
-    assert not list(battered.sidecar.export.rglob("*.conflict-*"))
-
-
-def hit(battered: Battered, sizes: dict[str, int], count: int) -> bool:
-    """Whether the storm has done its work; meanwhile nobody may see anything but whole versions."""
-    look_whole(battered, sizes)
-    return battered.proxy.faults >= count
-
-
-def settle(battered: Battered, sizes: dict[str, int], version: int) -> None:
-    """Wait until both sides have ``version`` of everything."""
-    for path, size in sizes.items():
-        body = _body(path, version, size)
-        battered.sidecar.wait_for(lambda path=path, body=body: battered.sent(path) == body, f"{path} is sent")  # type: ignore[misc]
-        battered.sidecar.wait_for(lambda path=path, body=body: battered.arrived(path) == body, f"{path} arrives")  # type: ignore[misc]
-    look_whole(battered, sizes)
-
-
-def look_whole(battered: Battered, sizes: dict[str, int]) -> None:
-    """Whatever is visible on either side is one version or the other."""
-    for path, size in sizes.items():
-        whole = {None, _body(path, 1, size), _body(path, 2, size)}
-        assert battered.arrived(path) in whole
-        assert battered.sent(path) in whole
+    weather(battered, storm.name, begin, storm.hits)
 
 
 @pytest.mark.timeout(300)
 def test_a_large_file_gets_through_broken_connections(battered: Battered) -> None:
-    body = _body("large", 1, LARGE)
+    body = body_of("large", 1, LARGE)
 
     def script(asked: object) -> Fault | None:
         return Fault(sent=100_000) if getattr(asked, "size", 0) > 2**20 and battered.proxy.faults < until else None

@@ -105,9 +105,9 @@ class SidecarProcess:
                 return float(line.rpartition(" ")[2])
         return 0.0
 
-    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Until ``condition``; fails with the end of the log."""
-        end = time.monotonic() + DEADLINE
+    def wait_for(self, condition: Callable[[], bool], what: str, within: float = DEADLINE) -> None:
+        """Until ``condition``, at most ``within`` seconds; fails with the end of the log."""
+        end = time.monotonic() + within
         while not condition():
             assert self._process is not None
             tail = self.log.read_text()[-3000:]
