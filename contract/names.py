@@ -89,12 +89,52 @@ API_GROUP: Final = "management.project-flotta.io"
 API_VERSION: Final = f"{API_GROUP}/v1alpha1"
 
 DNS_LABEL_LIMIT: Final = 63
+_SUBDOMAIN_LIMIT: Final = 253
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
 
 
 def is_dns_label(name: str) -> bool:
     """Whether ``name`` is one RFC 1123 label, as Kubernetes wants for volume and namespace names."""
     return len(name) <= DNS_LABEL_LIMIT and _DNS_LABEL.fullmatch(name) is not None
+
+
+def is_subdomain(name: str) -> bool:
+    """Whether ``name`` is an RFC 1123 subdomain: an object's name, and always one plain path component."""
+    return len(name) <= _SUBDOMAIN_LIMIT and _SUBDOMAIN.fullmatch(name) is not None
+
+
+def namespace_name(text: str) -> str:
+    """``text``, which is to name a namespace.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not is_dns_label(text):
+        raise ValueError(f"{text!r} is no namespace's name")
+    return text
+
+
+def object_name(text: str) -> str:
+    """``text``, which is to name an object of Kubernetes.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not is_subdomain(text):
+        raise ValueError(f"{text!r} is no name of a Kubernetes object")
+    return text
+
+
+def image_name(text: str) -> str:
+    """``text``, which is to name a container image; only a registry knows whether it does.
+
+    Raises:
+        ValueError: there is space in it.
+    """
+    if re.search(r"\s", text):
+        raise ValueError(f"{text!r} is no image's name")
+    return text
 
 
 def dns_label(name: str) -> str:

@@ -52,6 +52,18 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def parse_period(text: str) -> float:
+    """Seconds in a duration that is one second at least, as :func:`parse_duration` reads it.
+
+    Raises:
+        ValueError: no duration, or a shorter one.
+    """
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise ValueError(f"{text!r} is shorter than 1s")
+    return seconds
+
+
 def parse_bytes(text: str) -> int:
     """Bytes in a Kubernetes quantity (``1048576``, ``256Mi``, ``1.5G``).
 

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from controller.settings import Settings, SettingsError
+from controller.settings import Settings
 from runtime import logs
+from runtime.environment import SettingsError
 
 if TYPE_CHECKING:
     from controller.cluster import Cluster

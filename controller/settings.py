@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
-from contract.names import is_dns_label
-from contract.quantity import parse_duration
+from contract.names import image_name, namespace_name, object_name
+from contract.quantity import parse_duration, parse_period
 from runtime import VERSION
-from runtime.endpoints import parse_listen
+from runtime.environment import Environment, boolean, choice, level, listen, number
 
 METRICS_LISTEN: Final = "CONTROLLER_METRICS_LISTEN"
 LOG_LEVEL: Final = "CONTROLLER_LOG_LEVEL"
@@ -32,17 +31,6 @@ DEFAULT_SIDECAR_IMAGE: Final = f"flotta-data-sync-sidecar:{VERSION}"
 
 DELETE: Final = "Delete"
 RETAIN: Final = "Retain"
-
-T = TypeVar("T")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-
-
-class SettingsError(ValueError):
-    """Variables that cannot be used; ``faults`` has one sentence for each, naming the variable."""
-
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,102 +73,29 @@ class Settings:
         Raises:
             SettingsError: naming every variable that cannot be used.
         """
-        reader = _Reader(env)
+        environment = Environment(env)
         storage = StorageSettings(
-            auto_create=reader.read(OBC_AUTO_CREATE, "true", _boolean),
-            storage_class=reader.read(OBC_STORAGE_CLASS, "openshift-storage.noobaa.io", _subdomain),
-            reclaim_policy=reader.read(OBC_RECLAIM_POLICY, DELETE, _policy),
-            release_limit=reader.read(RELEASE_LIMIT, "10m", parse_duration),
+            auto_create=environment.read(OBC_AUTO_CREATE, True, boolean),
+            storage_class=environment.read(OBC_STORAGE_CLASS, "openshift-storage.noobaa.io", object_name),
+            reclaim_policy=environment.read(OBC_RECLAIM_POLICY, DELETE, choice(DELETE, RETAIN)),
+            release_limit=environment.read(RELEASE_LIMIT, 600.0, parse_duration),
         )
         drain = DrainSettings(
-            sidecar_image=reader.read(SIDECAR_IMAGE, DEFAULT_SIDECAR_IMAGE, _image),
-            deadline=reader.read(DRAIN_DEADLINE, "5m", _interval),
+            sidecar_image=environment.read(SIDECAR_IMAGE, DEFAULT_SIDECAR_IMAGE, image_name),
+            deadline=environment.read(DRAIN_DEADLINE, 300.0, parse_period),
         )
+        own_namespace = environment.read(POD_NAMESPACE, "", namespace_name)
         settings = Settings(
             storage=storage,
             drain=drain,
-            status_token_file=env.get(STATUS_TOKEN_FILE, ""),
-            metrics_listen=reader.read(METRICS_LISTEN, "0.0.0.0:9346", _listen),
-            log_level=reader.read(LOG_LEVEL, "INFO", _log_level),
-            workers=reader.read(WORKERS, "4", _workers),
-            resync_interval=reader.read(RESYNC_INTERVAL, "10m", _interval),
-            lease_name=reader.read(LEASE_NAME, "data-sync-controller", _subdomain),
-            lease_namespace=reader.read(LEASE_NAMESPACE, "", _namespace) or reader.read(POD_NAMESPACE, "", _namespace),
-            identity=env.get(POD_NAME, ""),
+            status_token_file=environment.text(STATUS_TOKEN_FILE),
+            metrics_listen=environment.read(METRICS_LISTEN, "0.0.0.0:9346", listen),
+            log_level=environment.read(LOG_LEVEL, "INFO", level),
+            workers=environment.read(WORKERS, 4, number(1, 64)),
+            resync_interval=environment.read(RESYNC_INTERVAL, 600.0, parse_period),
+            lease_name=environment.read(LEASE_NAME, "data-sync-controller", object_name),
+            lease_namespace=environment.read(LEASE_NAMESPACE, own_namespace, namespace_name),
+            identity=environment.text(POD_NAME),
         )
-        reader.finish()
+        environment.finish()
         return settings
-
-
-class _Reader:
-    """Reads variables and collects what is wrong with them."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self._faults: list[str] = []
-
-    def read(self, name: str, default: str, parse: Callable[[str], T]) -> T:
-        try:
-            return parse(self._env.get(name, "").strip() or default)
-        except ValueError as error:
-            self._faults.append(f"{name}: {error}")
-            return parse(default)
-
-    def finish(self) -> None:
-        if self._faults:
-            raise SettingsError(self._faults)
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is neither 'true' nor 'false'")
-    return text == "true"
-
-
-def _policy(text: str) -> str:
-    if text not in (DELETE, RETAIN):
-        raise ValueError(f"{text!r} is neither {DELETE!r} nor {RETAIN!r}")
-    return text
-
-
-def _image(text: str) -> str:
-    if re.search(r"\s", text):
-        raise ValueError(f"{text!r} is no image's name")
-    return text
-
-
-def _subdomain(text: str) -> str:
-    if len(text) > 253 or not _SUBDOMAIN.fullmatch(text):
-        raise ValueError(f"{text!r} is no name of a Kubernetes object")
-    return text
-
-
-def _namespace(text: str) -> str:
-    if text and not is_dns_label(text):
-        raise ValueError(f"{text!r} is no namespace's name")
-    return text
-
-
-def _listen(text: str) -> str:
-    parse_listen(text)
-    return text
-
-
-def _log_level(text: str) -> str:
-    known = ("DEBUG", "INFO", "WARNING", "ERROR")
-    if text.upper() not in known:
-        raise ValueError(f"{text!r} is none of {', '.join(known)}")
-    return text
-
-
-def _workers(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 64):
-        raise ValueError(f"{text!r} is no number from 1 to 64")
-    return int(text)
-
-
-def _interval(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds < 1:
-        raise ValueError(f"{text!r} is shorter than 1s")
-    return seconds

@@ -19,10 +19,10 @@ from collections.abc import Callable
 from collections.abc import Mapping as Dict
 from contextlib import closing
 
-from contract.spec import SpecError
 from contract.storage import Credentials, Storage
 from runtime import VERSION
 from runtime.endpoints import Endpoints
+from runtime.environment import SettingsError
 from runtime.logs import configure, fields
 from runtime.shutdown import Shutdown, release_signals
 from runtime.tls import TlsFiles
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None, env: Dict[str, str] | None = None) 
         return 0 if wait(options.seconds) else 1
     try:
         settings = Settings.from_env(os.environ if env is None else env)
-    except SpecError as error:
+    except SettingsError as error:
         for fault in error.faults:
             log.error("misconfigured", **fields(error=fault))
         return MISCONFIGURED

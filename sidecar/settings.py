@@ -8,11 +8,10 @@ picked up without a restart.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from collections.abc import Mapping as Dict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 from contract import names
 from contract.mapping import Mapping, MappingError, check_overlap, expand
@@ -29,10 +28,9 @@ from contract.storage import (
     storage_from,
 )
 from runtime.access import Access, ShowNames
-from runtime.endpoints import parse_listen
+from runtime.environment import Environment, choice, level, listen
 from sidecar.limits import Floor
 
-_T = TypeVar("_T")
 OFF: Final = "off"
 _LARGEST_FILE: Final = 1 << 20  # bytes; a ConfigMap or Secret holds no more
 
@@ -66,34 +64,24 @@ class Settings:
         """The settings in ``env``; what is absent or empty has its default.
 
         Raises:
-            SpecError: naming every variable that cannot be used, and why.
+            SettingsError: naming every variable that cannot be used, and why.
         """
-        faults: list[str] = []
-
-        def read(name: str, default: _T, parse: Callable[[str], _T]) -> _T:
-            text = env.get(name, "")
-            if not text:
-                return default
-            try:
-                return parse(text)
-            except ValueError as error:
-                faults.append(f"{name}: {error}")
-                return default
-
+        environment = Environment(env)
+        read, text = environment.read, environment.text
         try:
             spec = SyncSpec.from_env(env)
         except SpecError as error:
             spec = SyncSpec()
-            faults += error.faults
+            environment.fault(*error.faults)
         export_dir = read("DATA_SYNC_EXPORT_DIR", names.EXPORT_DIR, _directory)
         settings = Settings(
             spec=spec,
             export_dir=export_dir,
             state_dir=read("DATA_SYNC_STATE_DIR", f"{export_dir}/{names.OWN_DIR}", _directory),
-            storage_dir=env.get("DATA_SYNC_STORAGE_DIR") or names.STORAGE_DIR,
-            podinfo_dir=env.get("DATA_SYNC_PODINFO_DIR") or names.PODINFO_DIR,
+            storage_dir=text("DATA_SYNC_STORAGE_DIR", names.STORAGE_DIR),
+            podinfo_dir=text("DATA_SYNC_PODINFO_DIR", names.PODINFO_DIR),
             listen=read("DATA_SYNC_LISTEN", f"0.0.0.0:{names.PORT}", _listen),
-            listen_tls=_listen_tls(env, faults),
+            listen_tls=_listen_tls(environment),
             access=Access(
                 token_file=read("DATA_SYNC_STATUS_TOKEN_FILE", "", _absolute),
                 names=read("DATA_SYNC_SHOW_NAMES", ShowNames.LOOPBACK, _show_names),
@@ -105,14 +93,13 @@ class Settings:
             bandwidth=read("DATA_SYNC_BANDWIDTH", None, _bandwidth),
             request_budget=read("DATA_SYNC_REQUEST_BUDGET", None, _request_budget),
             grace_period=read("DATA_SYNC_GRACE_PERIOD", 25.0, parse_duration),
-            log_level=read("DATA_SYNC_LOG_LEVEL", "INFO", _level),
-            namespace=env.get("POD_NAMESPACE", ""),
+            log_level=read("DATA_SYNC_LOG_LEVEL", "INFO", level),
+            namespace=text("POD_NAMESPACE"),
             variables={name: env[name] for name in VARIABLES if env.get(name)},
             storage_variables={key: env[key] for key in STORAGE_KEYS if key != CA_FILE and env.get(key)},
         )
-        faults += _expansion_faults(settings)
-        if faults:
-            raise SpecError(faults)
+        environment.fault(*_expansion_faults(settings))
+        environment.finish()
         return settings
 
     def expanded(self, mappings: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
@@ -273,25 +260,20 @@ def _directory(text: str) -> str:
 
 
 def _listen(text: str) -> str:
-    if text != OFF:
-        parse_listen(text)
-    return text
+    return text if text == OFF else listen(text)
 
 
-def _listen_tls(env: Dict[str, str], faults: list[str]) -> tuple[str, str] | None:
-    certificate, key = env.get("DATA_SYNC_LISTEN_TLS_CERT", ""), env.get("DATA_SYNC_LISTEN_TLS_KEY", "")
+def _listen_tls(environment: Environment) -> tuple[str, str] | None:
+    certificate, key = (environment.text(f"DATA_SYNC_LISTEN_TLS_{one}") for one in ("CERT", "KEY"))
     if certificate and not key:
-        faults.append("DATA_SYNC_LISTEN_TLS_CERT: is of no use without DATA_SYNC_LISTEN_TLS_KEY")
+        environment.fault("DATA_SYNC_LISTEN_TLS_CERT: is of no use without DATA_SYNC_LISTEN_TLS_KEY")
     if key and not certificate:
-        faults.append("DATA_SYNC_LISTEN_TLS_KEY: is of no use without DATA_SYNC_LISTEN_TLS_CERT")
+        environment.fault("DATA_SYNC_LISTEN_TLS_KEY: is of no use without DATA_SYNC_LISTEN_TLS_CERT")
     return (certificate, key) if certificate and key else None
 
 
 def _show_names(text: str) -> ShowNames:
-    try:
-        return ShowNames(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is neither 'loopback' nor 'never'") from None
+    return ShowNames(choice(*ShowNames)(text))
 
 
 def _bandwidth(text: str) -> int:
@@ -305,9 +287,3 @@ def _request_budget(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 12 or not int(text):
         raise ValueError(f"{text[:40]!r} is no number of requests a day, such as 20000")
     return int(text)
-
-
-def _level(text: str) -> str:
-    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ValueError(f"{text!r} is none of DEBUG, INFO, WARNING, ERROR")
-    return text.upper()

@@ -69,6 +69,7 @@ PURE_WEBHOOK = (
     "decision",
     "devices",
     "facts",
+    "injection_settings",
     "openshift",
     "owners",
     "resolution",

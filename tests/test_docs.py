@@ -21,12 +21,11 @@ from prometheus_client import CollectorRegistry
 import sidecar
 from contract import mapping, names
 from contract.options import OPTIONS
-from contract.spec import SpecError
 from contract.storage import STORAGE_KEYS
 from controller import metrics as controller_metrics
 from controller.settings import Settings as ControllerSettings
-from controller.settings import SettingsError as ControllerSettingsError
 from release import logs_table
+from runtime.environment import SettingsError
 from sidecar.errors import SyncError
 from sidecar.local.scan import Passed
 from sidecar.reporting import metrics as sidecar_metrics
@@ -74,7 +73,7 @@ class Asked(Mapping[str, str]):
 def variables() -> set[str]:
     asked = Asked()
     for read in (SidecarSettings.from_env, webhook_settings.Settings.from_env, ControllerSettings.from_env):
-        with suppress(SpecError, webhook_settings.SettingsError, ControllerSettingsError):
+        with suppress(SettingsError):
             read(asked)
     return asked.names
 

@@ -14,9 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runtime import logs
+from runtime.environment import SettingsError
 from webhook.commands import explain_manifests, inject_manifests
+from webhook.injection_settings import InjectionSettings
 from webhook.manifests import ManifestError
-from webhook.settings import CATALOG, TLS_CERT, TLS_KEY, InjectionSettings, Settings, SettingsError
+from webhook.settings import CATALOG, TLS_CERT, TLS_KEY, Settings
 
 if TYPE_CHECKING:
     from webhook.catalog import EmptyCatalog

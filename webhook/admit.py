@@ -15,13 +15,13 @@ from webhook.annotations import read_options
 from webhook.catalog import Catalog
 from webhook.decision import Decision, Deny, Inject, Skip, asked, decide
 from webhook.injection import inject
+from webhook.injection_settings import InjectionSettings
 from webhook.overrides import Overrides, injected_overrides, read_overrides
 from webhook.pods import Json
 from webhook.reasons import Reason
 from webhook.removal import Clean, remove
 from webhook.resolution import resolve
 from webhook.review import Answer, Review
-from webhook.settings import InjectionSettings
 
 _POD: Final = "v1/Pod"
 

@@ -17,9 +17,9 @@ import yaml
 from contract import names
 from contract.mapping import Direction, MappingError, check_overlap, parse_mappings
 from contract.mapping import Mapping as SyncMapping
+from contract.names import is_subdomain
 from contract.spec import DEFAULT_INTERVAL, parse_interval
 from contract.storage import Credentials
-from webhook.pods import is_subdomain
 
 _MAPPINGS_LIMIT: Final = 64 * 1024  # characters; all annotations of an object share 256 KiB
 _SHOWN: Final = 120  # characters of a bad value that are repeated to the user

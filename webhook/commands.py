@@ -10,9 +10,9 @@ from webhook.admit import Outcome, process
 from webhook.catalog import Catalog
 from webhook.decision import Deny, Inject, Skip
 from webhook.facts import catalog_of
+from webhook.injection_settings import InjectionSettings
 from webhook.manifests import Found, dump, found, load, rewrite
 from webhook.pods import Json
-from webhook.settings import InjectionSettings
 
 _DEFAULT_NAMESPACE = "default"  # kubectl's
 

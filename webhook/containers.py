@@ -15,10 +15,10 @@ from contract.spec import OWNER
 from contract.storage import Credentials
 from webhook import pods, volumes
 from webhook.annotations import Mode, Scope, VolumeKind
+from webhook.injection_settings import InjectionSettings
 from webhook.overrides import Overrides
 from webhook.pods import Json
 from webhook.resolution import Resolution
-from webhook.settings import InjectionSettings
 
 # Under hostNetwork 9346 may be another pod's; below the node ports and the ephemeral ones.
 LOOPBACK_PORTS: Final = range(19346, 20346)

@@ -19,10 +19,10 @@ from runtime import VERSION
 from webhook import containers, pods, volumes
 from webhook.annotations import Mode, Scope
 from webhook.decision import Inject, is_pod_name
+from webhook.injection_settings import InjectionSettings
 from webhook.pods import Json
 from webhook.removal import VOLUMES
 from webhook.resolution import Resolution
-from webhook.settings import InjectionSettings
 
 # Filled in by the API server; taking them out again would only be noise in the patch.
 _DEFAULTED: Final = ("imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy")

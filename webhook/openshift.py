@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from webhook import pods
 from webhook.annotations import Volume, VolumeKind
+from webhook.injection_settings import SCC, InjectionSettings
 from webhook.pods import Json
-from webhook.settings import SCC, InjectionSettings
 
 
 def look(pod: Json, namespace: str, volume: Volume, sccs: bool, settings: InjectionSettings) -> dict[str, str]:

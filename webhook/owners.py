@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from contract.names import is_subdomain
 from webhook import pods
 from webhook.annotations import Options
 from webhook.pods import Json
@@ -46,4 +47,4 @@ def _owner(pod: Json, kind: str, name: str) -> tuple[str, str]:
 
 
 def _usable(name: str) -> str:
-    return name if pods.is_subdomain(name) else ""
+    return name if is_subdomain(name) else ""

@@ -4,20 +4,12 @@ Only looks; what is written into a pod is ``injection``'s. Raw dicts are kept al
 a typed round trip would drop fields that a library does not know yet.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 Json = dict[str, Any]
 
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SUBDOMAIN_LIMIT: Final = 253
 _CONTAINER_LISTS: Final = ("containers", "initContainers", "ephemeralContainers")
-
-
-def is_subdomain(name: str) -> bool:
-    """Whether ``name`` is an RFC 1123 subdomain: a resource's name, and always one plain path component."""
-    return len(name) <= _SUBDOMAIN_LIMIT and _SUBDOMAIN.fullmatch(name) is not None
 
 
 def metadata(pod: Json) -> Json:

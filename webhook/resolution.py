@@ -16,8 +16,8 @@ from webhook.annotations import Mode, Options, Scope, Volume
 from webhook.catalog import Catalog, WorkloadFacts
 from webhook.devices import Device
 from webhook.facts import overlap_faults
+from webhook.injection_settings import InjectionSettings
 from webhook.pods import Json
-from webhook.settings import InjectionSettings
 from webhook.storage import StorageNames
 
 _NAME_PER_POD: Final = ("$(POD_NAME)", "$(NODE_NAME)")

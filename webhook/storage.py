@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contract import names
+from contract.names import is_subdomain
 from contract.storage import Credentials
-from webhook import pods
 from webhook.annotations import Options
 from webhook.catalog import NamespaceFacts
 from webhook.devices import Device
-from webhook.settings import InjectionSettings
+from webhook.injection_settings import InjectionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _of_namespace(options: Options, annotations: Mapping[str, str]) -> StorageNa
     if said not in list(Credentials):
         return StorageNames(fault=f"the namespace's annotation {names.S3_CREDENTIALS} is {said!r}, not keys or chain")
     found = StorageNames("", config_map, secret, options.credentials or Credentials(said), "namespace")
-    if not all(pods.is_subdomain(name) for name in (config_map, secret) if name) or not found.known:
+    if not all(is_subdomain(name) for name in (config_map, secret) if name) or not found.known:
         return StorageNames(fault=f"the namespace's annotations {names.S3_CONFIG_MAP} and {names.S3_SECRET} name none")
     return found
 

@@ -20,7 +20,7 @@ from tests.walks.test_sidecar import Bucket
 from webhook.admit import process
 from webhook.catalog import EmptyCatalog, NamespaceFacts
 from webhook.decision import Inject
-from webhook.settings import InjectionSettings
+from webhook.injection_settings import InjectionSettings
 
 SCRIPT = CHART / "files" / "admitted.py"
 OUTBOX = [{"source": "outbox", "target": "helm-test"}]

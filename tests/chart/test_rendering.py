@@ -13,7 +13,7 @@ import pytest
 from release.helm import NEWEST, OLDEST
 from tests.chart.matrix import EVERYTHING, MATRIX, POLICIES
 from tests.chart.rendered import MAJORS, Object, helm, helm_of, objects, only, pod_specs
-from webhook.settings import InjectionSettings
+from webhook.injection_settings import InjectionSettings
 
 # Kinds of other projects: Kubernetes has no schema for them.
 FOREIGN = ("monitoring.coreos.com/", "cert-manager.io/", "security.openshift.io/")

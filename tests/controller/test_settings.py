@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.__main__ import main
-from controller.settings import Settings, SettingsError, StorageSettings
+from controller.settings import Settings, StorageSettings
+from runtime.environment import SettingsError
 
 
 def test_an_empty_environment_means_the_defaults() -> None:
@@ -29,7 +30,7 @@ def test_every_variable_is_read() -> None:
     assert Settings.from_env(env) == Settings(
         storage=StorageSettings(False, "class.example", "Retain", 60.0),
         metrics_listen="127.0.0.1:1",
-        log_level="debug",
+        log_level="DEBUG",
         workers=2,
         resync_interval=90.0,
         lease_name="lease",

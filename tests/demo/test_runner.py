@@ -20,7 +20,7 @@ from demo.story import NODE, STAND_INS, find_export
 from demo.volumes import located
 from webhook.admit import process
 from webhook.catalog import EmptyCatalog
-from webhook.settings import InjectionSettings
+from webhook.injection_settings import InjectionSettings
 
 NAMESPACE = "edgedevice-namespace"
 TEXTS = {

@@ -18,9 +18,9 @@ from webhook.admit import process
 from webhook.catalog import Catalog
 from webhook.decision import Inject
 from webhook.facts import catalog_of
+from webhook.injection_settings import InjectionSettings
 from webhook.manifests import dump, load
 from webhook.patch import apply, diff
-from webhook.settings import InjectionSettings
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/pod.yaml"))

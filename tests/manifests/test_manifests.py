@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 
 import controller.settings
+import webhook.injection_settings
 import webhook.settings
 from contract import names
 from contract.storage import storage_from
@@ -19,8 +20,9 @@ from webhook.admit import process
 from webhook.catalog import EmptyCatalog
 from webhook.commands import inject_manifests
 from webhook.decision import Inject
+from webhook.injection_settings import InjectionSettings
 from webhook.manifests import load
-from webhook.settings import InjectionSettings, SelfCertificates, Settings
+from webhook.settings import SelfCertificates, Settings
 
 ROOT = Path(__file__).parent.parent.parent
 MANIFESTS = ROOT / "manifests"
@@ -117,8 +119,9 @@ def test_the_controllers_variables_are_settings_it_starts_with() -> None:
 
 @pytest.mark.parametrize("component", ["webhook", "controller"])
 def test_every_variable_is_one_that_the_program_reads(component: str) -> None:
-    settings = {"webhook": webhook.settings, "controller": controller.settings}[component]
-    read = {value for name, value in vars(settings).items() if name.isupper() and isinstance(value, str)}
+    modules = {"webhook": (webhook.settings, webhook.injection_settings), "controller": (controller.settings,)}
+    known = [item for module in modules[component] for item in vars(module).items()]
+    read = {value for name, value in known if name.isupper() and isinstance(value, str)}
     assert set(variables(component)) - read == set()
 
 

@@ -16,9 +16,9 @@ from webhook.admit import process
 from webhook.catalog import EmptyCatalog, NamespaceFacts
 from webhook.containers import escape, unescape
 from webhook.decision import Inject
+from webhook.injection_settings import InjectionSettings
 from webhook.patch import apply, diff
 from webhook.pods import Json
-from webhook.settings import InjectionSettings
 
 SETTINGS = InjectionSettings()
 CATALOG = EmptyCatalog()

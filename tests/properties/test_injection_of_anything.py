@@ -14,10 +14,10 @@ from tests.webhook.processes import review
 from webhook.admit import admit, process
 from webhook.catalog import EmptyCatalog
 from webhook.decision import Inject
+from webhook.injection_settings import InjectionSettings
 from webhook.manifests import load
 from webhook.patch import apply, diff
 from webhook.review import Malformed, Review, decode
-from webhook.settings import InjectionSettings
 
 SETTINGS = InjectionSettings()
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from contract.spec import SpecError
+from runtime.environment import SettingsError
 from sidecar.settings import Podinfo, Settings
 
 TWO = '[{"source": "a", "target": "logs/$(POD_NAME)"}, {"source": "b", "target": "logs/os-stats"}]'
 
 
 def test_two_sources_that_would_write_one_key_are_refused_at_the_start() -> None:
-    with pytest.raises(SpecError, match=r"DATA_SYNC_EGRESS: .* overlap"):
+    with pytest.raises(SettingsError, match=r"DATA_SYNC_EGRESS: .* overlap"):
         Settings.from_env({"DATA_SYNC_EGRESS": TWO, "POD_NAME": "os-stats"})
     assert len(Settings.from_env({"DATA_SYNC_EGRESS": TWO, "POD_NAME": "other"}).spec.egress) == 2
 

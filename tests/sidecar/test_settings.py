@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.spec import SpecError
 from contract.storage import Storage
+from runtime.environment import SettingsError
 from sidecar.limits import Floor
 from sidecar.settings import Podinfo, Settings, StorageFiles, Waiting
 
@@ -70,13 +70,13 @@ def test_the_state_directory_follows_the_exported_one() -> None:
     ],
 )
 def test_what_cannot_be_used_names_its_variable(variable: str, value: str) -> None:
-    with pytest.raises(SpecError) as raised:
+    with pytest.raises(SettingsError) as raised:
         Settings.from_env({variable: value})
     assert raised.value.faults[0].startswith(f"{variable}: ")
 
 
 def test_all_faults_are_told_together() -> None:
-    with pytest.raises(SpecError) as raised:
+    with pytest.raises(SettingsError) as raised:
         Settings.from_env({"DATA_SYNC_EGRESS": "[", "DATA_SYNC_LISTEN": "x", "DATA_SYNC_BANDWIDTH": "x"})
     assert len(raised.value.faults) == 3
 

@@ -25,11 +25,11 @@ from tests.torture.malformed import draw
 from webhook.admit import admit
 from webhook.catalog import Catalog, EmptyCatalog
 from webhook.facts import catalog_of
+from webhook.injection_settings import InjectionSettings
 from webhook.metrics import Metrics
 from webhook.patch import apply
 from webhook.reasons import Reason
 from webhook.server import create_app
-from webhook.settings import InjectionSettings
 
 COUNT: Final = 100_000
 _SETTINGS: Final = InjectionSettings(sidecar_image="data-sync-sidecar:torture", flotta_namespace="flotta")

@@ -12,9 +12,9 @@ from tests.webhook.processes import review
 from webhook.admit import admit, process
 from webhook.catalog import EmptyCatalog, NamespaceFacts
 from webhook.decision import Deny, Inject, Skip
+from webhook.injection_settings import InjectionSettings
 from webhook.reasons import SENTENCES, Reason
 from webhook.review import Answer, Review, decode
-from webhook.settings import InjectionSettings
 
 SETTINGS = InjectionSettings()
 ASKING = {

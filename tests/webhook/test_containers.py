@@ -15,8 +15,8 @@ from webhook.admit import process
 from webhook.catalog import EmptyCatalog
 from webhook.containers import LOOPBACK_PORTS
 from webhook.decision import Deny, Inject
+from webhook.injection_settings import InjectionSettings
 from webhook.pods import Json
-from webhook.settings import InjectionSettings
 from webhook.volumes import storage
 
 

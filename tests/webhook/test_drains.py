@@ -15,7 +15,7 @@ from controller.drains import Drain, job
 from webhook.admit import process
 from webhook.catalog import DeviceFacts, GivenCatalog
 from webhook.decision import Deny, Inject
-from webhook.settings import InjectionSettings
+from webhook.injection_settings import InjectionSettings
 
 EGRESS = mappings_to_json((Mapping(Direction.EGRESS, "stats", "statistics"),))
 

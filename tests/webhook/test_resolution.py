@@ -15,9 +15,9 @@ from webhook.annotations import Mode
 from webhook.catalog import EmptyCatalog, GivenCatalog
 from webhook.decision import Decision, Deny, Inject, Skip
 from webhook.facts import catalog_of
+from webhook.injection_settings import InjectionSettings
 from webhook.reasons import Reason
 from webhook.resolution import Resolution
-from webhook.settings import InjectionSettings
 
 SETTINGS = InjectionSettings()
 EXTERNAL = {names.S3_CONFIG_MAP: "config", names.S3_SECRET: "secret"}

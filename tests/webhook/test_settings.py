@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 
 from contract.storage import Credentials
-from webhook.settings import InjectionSettings, Settings, SettingsError
+from runtime.environment import SettingsError
+from webhook.injection_settings import InjectionSettings
+from webhook.settings import Settings
 
 GOOD = {"WEBHOOK_CATALOG": "none", "WEBHOOK_TLS_CERT": "tls.crt", "WEBHOOK_TLS_KEY": "tls.key"}
 
@@ -52,7 +54,7 @@ def test_every_variable_is_read() -> None:
     injection = InjectionSettings(
         "mirror/sidecar:2", "/srv/edge", "flotta", "20m", "1Gi", "2Gi", *storage, scc="ours", scc_accounts=accounts
     )
-    assert settings == Settings(injection, "tls.crt", "tls.key", "127.0.0.1:1", "[::1]:2", 3, "debug", "none")
+    assert settings == Settings(injection, "tls.crt", "tls.key", "127.0.0.1:1", "[::1]:2", 3, "DEBUG", "none")
 
 
 @pytest.mark.parametrize(
