@@ -16,12 +16,12 @@ from typing import Protocol
 
 from runtime.endpoints import Check
 from runtime.logs import fields
+from runtime.tls import TlsFiles, server_context
 from webhook.certificates import KeyPair, not_after
 from webhook.settings import TLS_CERT, TLS_KEY
 
 log = logging.getLogger(__name__)
 
-_Signature = tuple[tuple[int, int, int], ...]
 _READY = Check(True, "ready")
 
 
@@ -50,20 +50,13 @@ class Tls(Protocol):
 
 
 class FileTls:
-    """The pair in two files, read again when they change.
-
-    While a renewal is half written (the new certificate with the old key) the last good pair stays in
-    use, so that no handshake fails.
-    """
+    """The pair in two files, which :class:`~runtime.tls.TlsFiles` reads again when they change."""
 
     def __init__(self, certificate: str, key: str, loaded: Callable[[datetime], None]) -> None:
-        self._certificate = certificate
-        self._key = key
-        self._loaded = loaded
-        self._lock = threading.Lock()
-        self._signature: _Signature | None = None
-        self._failed: _Signature | None = None
-        self._context: ssl.SSLContext | None = None
+        self._names = f"{TLS_CERT}={certificate!r} and {TLS_KEY}={key!r}"
+        self._files = TlsFiles(certificate, key, self._expires)
+        self._tell = loaded
+        self._usable = False
 
     def load(self) -> None:
         """Read the files now.
@@ -71,13 +64,11 @@ class FileTls:
         Raises:
             TlsError: they are missing, no PEM, or do not belong together.
         """
-        with self._lock:
-            try:
-                self._read(self._stat())
-            except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-                raise TlsError(
-                    f"{TLS_CERT}={self._certificate!r} and {TLS_KEY}={self._key!r} cannot be used: {error}"
-                ) from error
+        try:
+            self._files.context()
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise TlsError(f"{self._names} cannot be used: {error}") from error
+        self._usable = True
 
     def start(self) -> None:
         """See :class:`Tls`."""
@@ -88,40 +79,14 @@ class FileTls:
 
     def context(self) -> ssl.SSLContext:
         """See :class:`Tls`."""
-        with self._lock:
-            try:
-                signature = self._stat()
-                if signature != self._signature:
-                    self._read(signature)
-            except (OSError, ValueError) as error:
-                self._keep_old(error)
-            if self._context is None:
-                raise RuntimeError("load() comes first")
-            return self._context
+        if not self._usable:
+            raise RuntimeError("load() comes first")
+        return self._files.context()
 
-    def _stat(self) -> _Signature:
-        found = [os.stat(path) for path in (self._certificate, self._key)]
-        return tuple((status.st_ino, status.st_mtime_ns, status.st_size) for status in found)
-
-    def _read(self, signature: _Signature) -> None:
-        context = _new_context(self._certificate, self._key)
-        with open(self._certificate, "rb") as file:
-            expires = not_after(file.read())
-        if self._stat() != signature:
-            # Written while we read: whatever it is, it is newer than the signature says.
-            raise ValueError("the files are changing")
-        self._context, self._signature, self._failed = context, signature, None
-        self._loaded(expires)
+    def _expires(self, certificate: bytes) -> None:
+        expires = not_after(certificate)
+        self._tell(expires)
         log.info("certificate loaded", **fields(expires=expires.isoformat()))
-
-    def _keep_old(self, error: Exception) -> None:
-        try:
-            signature: _Signature | None = self._stat()
-        except OSError:
-            signature = ()
-        if signature != self._failed:
-            self._failed = signature
-            log.warning("certificate not renewed, the old one stays in use", **fields(error=str(error)))
 
 
 class MemoryTls:
@@ -139,7 +104,7 @@ class MemoryTls:
         try:
             with os.fdopen(os.dup(fd), "wb") as file:
                 file.write(pair.certificate_pem + pair.key_pem)
-            self._context = _new_context(f"/proc/self/fd/{fd}", None)
+            self._context = server_context(f"/proc/self/fd/{fd}")
         finally:
             os.close(fd)
         self._installed(not_after(pair.certificate_pem))
@@ -157,10 +122,3 @@ class MemoryTls:
         if self._context is None:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "no certificate yet")
         return self._context
-
-
-def _new_context(certificate: str, key: str | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
-    return context

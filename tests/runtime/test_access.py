@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from runtime.access import Access, Places, ShowNames
 from runtime.endpoints import Check, Endpoints, Page
 from runtime.tls import TlsFiles
+from tests.fakes.pem import PemFiles
 from webhook.certificates import KeyPair, issue, make_authority
 
 FAR, NEAR = "10.1.2.3", "127.0.0.1"
@@ -193,10 +194,9 @@ def authority() -> KeyPair:
 
 def write_pair(directory: Path, authority: KeyPair) -> TlsFiles:
     pair = issue(authority, ["localhost"], timedelta(days=1))
-    certificate, key = directory / "cert.pem", directory / "key.pem"
-    certificate.write_bytes(pair.certificate_pem)
-    key.write_bytes(pair.key_pem)
-    return TlsFiles(str(certificate), str(key))
+    files = PemFiles(directory)
+    files.write(pair)
+    return TlsFiles(str(files.certificate), str(files.key))
 
 
 def ask_tls(port: int, authority: KeyPair) -> tuple[int, int]:
@@ -225,7 +225,7 @@ def test_the_listener_speaks_tls_and_follows_a_renewal(tmp_path: Path, authority
 def test_a_half_written_renewal_keeps_the_old_pair(tmp_path: Path, authority: KeyPair) -> None:
     with serving(tls=write_pair(tmp_path, authority)) as port:
         first = ask_tls(port, authority)
-        (tmp_path / "key.pem").write_bytes(b"-----BEGIN PRIVATE KEY-----\n")
+        PemFiles(tmp_path).write_key(b"-----BEGIN PRIVATE KEY-----\n")
         assert ask_tls(port, authority) == first
 
 

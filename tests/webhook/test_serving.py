@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.pem import PemFiles
 from tests.webhook.processes import HOST, Webhook
 from webhook.certificates import KeyPair, issue, make_authority, not_after
 from webhook.tls import FileTls, TlsError
@@ -23,17 +24,13 @@ def leaf(minutes: int) -> KeyPair:
     return issue(AUTHORITY, ["localhost"], timedelta(minutes=minutes))
 
 
-class Served:
+class Served(PemFiles):
     """A :class:`FileTls` on files in ``directory``, and the ends of the certificates it loaded."""
 
     def __init__(self, directory: Path) -> None:
-        self.certificate, self.key = directory / "tls.crt", directory / "tls.key"
+        super().__init__(directory)
         self.expiries: list[datetime] = []
         self.tls = FileTls(str(self.certificate), str(self.key), self.expiries.append)
-
-    def write(self, pair: KeyPair) -> None:
-        self.certificate.write_bytes(pair.certificate_pem)
-        self.key.write_bytes(pair.key_pem)
 
 
 @pytest.fixture
@@ -63,12 +60,12 @@ def test_a_half_written_renewal_keeps_the_old_context_until_it_is_whole(
     served.write(leaf(10))
     served.tls.load()
     before, renewed = served.tls.context(), leaf(20)
-    served.certificate.write_bytes(renewed.certificate_pem)
+    served.write_certificate(renewed.certificate_pem)
     with caplog.at_level(logging.WARNING):
         assert served.tls.context() is before
         assert served.tls.context() is before
     assert len(caplog.records) == 1  # said once, not at every handshake
-    served.key.write_bytes(renewed.key_pem)
+    served.write_key(renewed.key_pem)
     assert served.tls.context() is not before
 
 
@@ -109,7 +106,7 @@ def test_what_cannot_be_served_is_said_with_both_variables(broken: str, served: 
         case "no certificate":
             served.certificate.write_text("-----BEGIN CERTIFICATE-----\n")
         case "another key":
-            served.key.write_bytes(leaf(10).key_pem)
+            served.write_key(leaf(10).key_pem)
     with pytest.raises(TlsError, match=r"WEBHOOK_TLS_CERT=.*WEBHOOK_TLS_KEY="):
         served.tls.load()
 
