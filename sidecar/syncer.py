@@ -172,7 +172,7 @@ class Syncer:
                 if mapping.direction is not Direction.EGRESS:
                     continue
                 filter_, _ = self._filters.refresh(root, mapping)
-                for entry in walk(root, mapping.directory, lambda _: None, filter_.skips):
+                for entry in walk(root, mapping.directory, lambda _: None, filter_.kept):
                     files, size = files + 1, size + entry.fingerprint.size
                     if len(names) < LISTED:
                         names.append(entry.path if mapping.directory == "." else f"{mapping.directory}/{entry.path}")

@@ -29,6 +29,7 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
     ("sidecar/tree.py", ()),
     ("sidecar/errors.py", ()),
     ("sidecar/plan.py", ("sidecar.tree",)),
+    ("sidecar/skim.py", ()),
     ("sidecar/local/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.local")),
     ("sidecar/remote/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.remote")),
     ("sidecar/state/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.state")),
@@ -121,6 +122,7 @@ IO = {
 }
 PURE = (
     "sidecar/plan.py",
+    "sidecar/skim.py",
     "sidecar/tree.py",
     "sidecar/reporting/status.py",
     "sidecar/reporting/tally.py",

@@ -17,8 +17,10 @@ import heapq
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Final
 
 from contract.mapping import Mapping
@@ -26,7 +28,7 @@ from runtime.logs import fields
 from sidecar.errors import NoRoom, SyncError
 from sidecar.state.database import IndexBroken, IndexUnusable, connect, open_or_start_afresh, set_aside, translated
 from sidecar.state.ownership import identity
-from sidecar.tree import Agreed, ETag, Fingerprint, RelativePath
+from sidecar.tree import Agreed, ETag, Fingerprint, Outline, RelativePath
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,10 @@ _COLUMNS: Final = "path, size, mtime_ns, ctime_ns, inode, sha256, etag, remote_s
 _SELECT: Final = f"SELECT {_COLUMNS} FROM agreed"  # noqa: S608 - constants
 _INSERT: Final = f"INSERT OR REPLACE INTO agreed (scope, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 ROWS: Final = f"{_SELECT} WHERE scope = ? ORDER BY path"
+_OUTLINES: Final = (
+    "SELECT path, size, mtime_ns, ctime_ns, inode, CASE WHEN gone_at THEN -gone_at ELSE recheck_at END"
+    " FROM agreed WHERE scope = ? ORDER BY path"
+)
 ROW: Final = f"{_SELECT} WHERE scope = ? AND path = ?"
 
 
@@ -144,6 +150,23 @@ class Index:
                     yield agreed_row(row)
             finally:
                 reader.close()
+
+    @contextmanager
+    def outlines(self, scope: int) -> Iterator[Callable[[int], list[Outline]]]:
+        """What :meth:`rows` gives, in outline, to be taken some at a time."""
+        self._tried_to_write()
+        if self._rows:
+            rest = map(_outline, self.rows(scope))
+            yield lambda count: list(islice(rest, count))
+            return
+        with translated(self.path):
+            reader = connect(self.path)
+        try:
+            with translated(self.path):
+                cursor = reader.execute(_OUTLINES, (scope,))
+            yield partial(_fetched, self.path, cursor)
+        finally:
+            reader.close()
 
     def get(self, scope: int, path: RelativePath) -> Agreed | None:
         """The row of one path; None where nothing was agreed."""
@@ -286,6 +309,15 @@ def agreed_row(row: tuple[str, int, int, int, int, bytes, str, int, float, float
     path, size, mtime, ctime, inode, sha256, etag, remote_size, recheck_at, gone_at = row
     local = Fingerprint(size, mtime, ctime, inode)
     return Agreed(RelativePath(path), local, sha256, ETag(etag), remote_size, recheck_at, gone_at)
+
+
+def _fetched(path: str, cursor: sqlite3.Cursor, count: int) -> list[Outline]:
+    with translated(path):
+        return cursor.fetchmany(count)
+
+
+def _outline(row: Agreed) -> Outline:
+    return *_fingerprint_columns(row), -row.gone_at if row.gone_at else row.recheck_at
 
 
 def _path(row: Agreed) -> str:

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 HOLD_CYCLES: Final = 2  # how long a replaced file may still be written to by someone who had it open
 _FEW: Final = 3  # up to this many files, fsync of each is cheaper than syncfs of all
+CONFLICT_MARK: Final = ".conflict-"
 _CONFLICT = re.compile(r"\.conflict-\d{8}T\d{6}Z(-\d+)?$")
 
 

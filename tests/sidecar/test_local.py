@@ -17,7 +17,8 @@ from sidecar.errors import ChangedWhileReading, NoRoom
 from sidecar.limits import Bandwidth, Floor, Space
 from sidecar.local import files
 from sidecar.local.directories import NotADirectory, NotAFile, Root
-from sidecar.local.scan import Notice, Passed, walk
+from sidecar.local.notices import Notice, Passed
+from sidecar.local.scan import walk
 from sidecar.selection.patience import LONGEST, Patience
 
 names = st.text(st.sampled_from("ab.-!0 ü"), min_size=1, max_size=3).filter(lambda name: name not in (".", ".."))
