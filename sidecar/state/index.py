@@ -5,7 +5,9 @@ lost row means work done again and never a file forgotten. Rows are read as an a
 a connection of its own, which sees one consistent state while new rows are written.
 
 While the disk is full, what was agreed is kept in memory up to a bound, so that egress goes on; it is
-written when there is room again, and a restart before that costs a HEAD for each such file.
+written when there is room again, and a restart before that costs a HEAD for each such file. A disk that
+is full already when we start may not even let SQLite open the file (it wants room for its journal): then
+the file is read as it stands, which is enough for egress; see :meth:`Index.thaw`.
 
 Not thread-safe: the engine's thread alone uses it. A file that is broken or of an unknown format is
 set aside and a fresh index starts; the reconcile that follows a fresh index moves no body twice.
@@ -26,7 +28,15 @@ from typing import Final
 from contract.mapping import Mapping
 from runtime.logs import fields
 from sidecar.errors import NoRoom, SyncError
-from sidecar.state.database import IndexBroken, IndexUnusable, connect, open_or_start_afresh, set_aside, translated
+from sidecar.state.database import (
+    IndexBroken,
+    IndexUnusable,
+    connect,
+    open_as_it_stands,
+    open_or_start_afresh,
+    set_aside,
+    translated,
+)
 from sidecar.state.ownership import identity
 from sidecar.tree import Agreed, ETag, Fingerprint, Outline, RelativePath
 
@@ -86,8 +96,34 @@ class Index:
         self._rows: dict[tuple[int, str], Agreed] = {}
         self._unwritable = False
         self._write_at = _PENDING_ROWS  # rows waiting, at which they are written
-        self._writer = open_or_start_afresh(path)
+        self.frozen = False  # read as it stands, until the disk lets us open it for writing
+        self._writer = self._open()
         self._identity = identity(path)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return open_or_start_afresh(self.path)
+        except (NoRoom, IndexUnusable) as error:
+            standing = open_as_it_stands(self.path)
+            if standing is None:
+                raise
+            log.error("index can only be read; only egress goes on", **fields(error=str(error)))
+            self.frozen = True
+            return standing
+
+    def thaw(self) -> None:
+        """Open the file for writing, where that was not possible before. Every method that writes does so first.
+
+        Raises:
+            NoRoom, IndexUnusable: it still is not.
+        """
+        if not self.frozen:
+            return
+        writer = open_or_start_afresh(self.path)
+        self._writer.close()
+        self._writer, self.frozen = writer, False
+        self._identity = identity(self.path)
+        log.info("index is written again", **fields(index=self.path))
 
     @property
     def in_place(self) -> bool:
@@ -108,6 +144,7 @@ class Index:
         """
         self._writer.close()
         self._rows.clear()
+        self.frozen = False
         set_aside(self.path, error)
         self._writer = open_or_start_afresh(self.path)
         self._identity = identity(self.path)
@@ -117,6 +154,7 @@ class Index:
         with translated(self.path):
             found = self._writer.execute("SELECT id FROM scope WHERE identity = ?", (scope.identity,)).fetchone()
             if found is None:
+                self.thaw()
                 found = self._writer.execute(
                     "INSERT INTO scope (identity) VALUES (?) RETURNING id", (scope.identity,)
                 ).fetchone()
@@ -144,7 +182,9 @@ class Index:
 
     def _written(self, scope: int) -> Iterator[Agreed]:
         with translated(self.path):
-            reader = connect(self.path)
+            reader = (open_as_it_stands if self.frozen else connect)(self.path)
+            if reader is None:
+                raise IndexUnusable("read", self.path, "it is not what it was")
             try:
                 for row in reader.execute(ROWS, (scope,)):
                     yield agreed_row(row)
@@ -230,6 +270,7 @@ class Index:
         self._rows.clear()
 
     def _transaction(self, statements: Callable[[], object]) -> None:
+        self.thaw()
         with translated(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -259,6 +300,7 @@ class Index:
 
     def set_directory(self, scope: int, identity: str) -> None:
         """Note the directory, durably."""
+        self.thaw()
         with translated(self.path):
             self._writer.execute("UPDATE scope SET directory = ? WHERE id = ?", (identity, scope))
 
@@ -275,6 +317,7 @@ class Index:
     def hold(self, path: str, new_inode: int, expected: Fingerprint | None, cycles: int) -> int:
         """Announce, durably, that the file ``path`` is about to be swapped out; returns the number to hold it under."""
         old = (expected.size, expected.mtime_ns, expected.ctime_ns, expected.inode) if expected else (None,) * 4
+        self.thaw()
         with translated(self.path):
             row = self._writer.execute(
                 "INSERT INTO held (path, new_inode, size, mtime_ns, ctime_ns, inode, cycles_left)"
@@ -296,11 +339,13 @@ class Index:
 
     def age_held(self) -> None:
         """One cycle has passed."""
+        self.thaw()
         with translated(self.path):
             self._writer.execute("UPDATE held SET cycles_left = cycles_left - 1 WHERE cycles_left > 0")
 
     def release(self, number: int) -> None:
         """Forget a held file: it was dealt with."""
+        self.thaw()
         with translated(self.path):
             self._writer.execute("DELETE FROM held WHERE id = ?", (number,))
 

@@ -102,6 +102,16 @@ class Device:
         self.close()
         self.start()
 
+    def kill(self) -> None:
+        """End this process without a word: what was not written is forgotten."""
+        if (lock := self.engine._lock)._fd is not None:
+            os.close(lock._fd)  # as the end of a process does
+            lock._fd = None
+        if (syncer := self.engine._syncer) is not None:
+            syncer._index._rows.clear()
+            syncer.close()
+            self.engine._syncer = None
+
     def close(self) -> None:
         """End this process in order."""
         self.engine._close()
@@ -157,6 +167,11 @@ class Device:
             for file in sorted(top.rglob("*"))
             if file.is_file() and not file.is_symlink() and OWN_DIR not in file.relative_to(top).parts
         }
+
+    def held_or_visible(self) -> list[str]:
+        """The contents of all files on the device that are somebody's: those, and the replaced ones that are held."""
+        held = self.export / OWN_DIR / "staging/held"
+        return [*self.files().values(), *(file.read_text() for file in held.iterdir())]
 
     def put(self, key: str, body: str, metadata: dict[str, str] | None = None) -> ETag:
         """Write an object as somebody else does."""

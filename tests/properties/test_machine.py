@@ -169,13 +169,7 @@ class BothSides(RuleBasedStateMachine):
         self._device.pass_time(1)
         with killed_at(point), contextlib.suppress(Killed):
             self._device.cycle()
-        if self._device.engine._lock._fd is not None:
-            os.close(self._device.engine._lock._fd)  # as the end of a process does
-            self._device.engine._lock._fd = None
-        if (syncer := self._device.engine._syncer) is not None:
-            syncer._index._rows.clear()  # what was not written yet is forgotten
-            syncer.close()
-            self._device.engine._syncer = None
+        self._device.kill()
         self._device.start()
 
     @invariant()
