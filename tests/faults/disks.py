@@ -7,6 +7,7 @@ device over a sparse file on a tmpfs: when the tmpfs is full, blocks that were n
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import lzma
 import os
@@ -69,11 +70,22 @@ class QuotaDisk(Mounted):
 
     def limit(self, size: int = _NONE) -> None:
         """At most ``size`` bytes; statvfs goes on telling of the whole disk."""
+        end = time.monotonic() + 60
+        while not self._limited(size):  # to write down the new one may itself be too much for the old one
+            assert time.monotonic() < end, "the quota cannot be changed"
+            subprocess.run(["sync", "--file-system", str(self.path)], capture_output=True, check=False)
+
+    def _limited(self, size: int) -> bool:
         fd = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(fd, _QGROUP_LIMIT, struct.pack("=6Q", _TOP, _REFERENCED, size, 0, 0, 0))
+        except OSError as error:
+            if error.errno != errno.EDQUOT:
+                raise
+            return False
         finally:
             os.close(fd)
+        return True
 
 
 class FailingDisk(Mounted):
