@@ -94,7 +94,12 @@ ONE_PLACE: dict[str, tuple[str, ...]] = {
     "kubernetes": ("controller/cluster.py", "controller/handlers.py"),
     "kopf": ("controller/handlers.py",),
     "inotify_simple": ("sidecar/local/watch.py",),
-    "sqlite3": ("sidecar/state/index.py", "sidecar/state/index_reader.py", "sidecar/state/database.py"),
+    "sqlite3": (
+        "sidecar/state/index.py",
+        "sidecar/state/index_file.py",
+        "sidecar/state/index_reader.py",
+        "sidecar/state/database.py",
+    ),
     # Only for the default chain of credentials: requests are our own.
     "boto3": ("demo/s3server.py", "demo/bucket.py"),
     "botocore": ("sidecar/remote/credentials.py", "demo/s3server.py", "demo/bucket.py"),

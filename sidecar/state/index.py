@@ -28,16 +28,8 @@ from typing import Final
 from contract.mapping import Mapping
 from runtime.logs import fields
 from sidecar.errors import NoRoom, SyncError
-from sidecar.state.database import (
-    IndexBroken,
-    IndexUnusable,
-    connect,
-    open_as_it_stands,
-    open_or_start_afresh,
-    set_aside,
-    translated,
-)
-from sidecar.state.ownership import identity
+from sidecar.state.database import IndexBroken, IndexUnusable, translated
+from sidecar.state.index_file import IndexFile
 from sidecar.tree import Agreed, ETag, Fingerprint, Outline, RelativePath
 
 log = logging.getLogger(__name__)
@@ -88,53 +80,20 @@ class Held:
     cycles_left: int
 
 
-class Index:
+class Index(IndexFile):
     """See the module. Every method raises :class:`IndexUnusable` or :class:`IndexBroken` when the disk fails."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
         self._rows: dict[tuple[int, str], Agreed] = {}
         self._unwritable = False
         self._write_at = _PENDING_ROWS  # rows waiting, at which they are written
-        self.frozen = False  # read as it stands, until the disk lets us open it for writing
-        self._writer = self._open()
-        self._identity = identity(path)
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return open_or_start_afresh(self.path)
-        except (NoRoom, IndexUnusable) as error:
-            standing = open_as_it_stands(self.path)
-            if standing is None:
-                raise
-            log.error("index can only be read; only egress goes on", **fields(error=str(error)))
-            self.frozen = True
-            return standing
-
-    def thaw(self) -> None:
-        """Open the file for writing, where that was not possible before. Every method that writes does so first.
-
-        Raises:
-            NoRoom, IndexUnusable: it still is not.
-        """
-        if not self.frozen:
-            return
-        writer = open_or_start_afresh(self.path)
-        self._writer.close()
-        self._writer, self.frozen = writer, False
-        self._identity = identity(self.path)
-        log.info("index is written again", **fields(index=self.path))
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the file that is open here is still the one that has the name: volumes go and come, people tidy."""
-        return identity(self.path) == self._identity
+        super().__init__(path)
 
     def close(self) -> None:
         """Write what is pending and close. Safe to call twice."""
         with suppress(SyncError):
             self.commit()
-        self._writer.close()
+        super().close()
 
     def start_afresh(self, error: IndexBroken) -> None:
         """Set a file that turned out to be broken aside and go on with an empty one.
@@ -142,12 +101,8 @@ class Index:
         Raises:
             IndexUnusable: the disk refuses that too.
         """
-        self._writer.close()
         self._rows.clear()
-        self.frozen = False
-        set_aside(self.path, error)
-        self._writer = open_or_start_afresh(self.path)
-        self._identity = identity(self.path)
+        super().start_afresh(error)
 
     def scope(self, scope: Scope) -> int:
         """The number under which rows of ``scope`` are kept; the same in every run."""
@@ -182,9 +137,7 @@ class Index:
 
     def _written(self, scope: int) -> Iterator[Agreed]:
         with translated(self.path):
-            reader = (open_as_it_stands if self.frozen else connect)(self.path)
-            if reader is None:
-                raise IndexUnusable("read", self.path, "it is not what it was")
+            reader = self._reader()
             try:
                 for row in reader.execute(ROWS, (scope,)):
                     yield agreed_row(row)
@@ -200,7 +153,7 @@ class Index:
             yield lambda count: list(islice(rest, count))
             return
         with translated(self.path):
-            reader = connect(self.path)
+            reader = self._reader()
         try:
             with translated(self.path):
                 cursor = reader.execute(_OUTLINES, (scope,))
@@ -268,18 +221,6 @@ class Index:
         ]
         self._transaction(lambda: self._writer.executemany(_INSERT, values))
         self._rows.clear()
-
-    def _transaction(self, statements: Callable[[], object]) -> None:
-        self.thaw()
-        with translated(self.path):
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                statements()
-                self._writer.execute("COMMIT")
-            except sqlite3.Error:
-                with suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
-                raise
 
     def forget(self, scope: int, paths: Iterable[RelativePath]) -> None:
         """Drop the rows of ``paths``. Never urgent: on a disk that refuses, they stay until the next time."""
