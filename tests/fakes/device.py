@@ -177,9 +177,18 @@ class Device:
         """Write an object as somebody else does."""
         return self.store.put(ObjectKey(key), body.encode(), metadata or {})
 
+    def remove(self, key: str) -> None:
+        """Remove an object as somebody else does."""
+        self.store.objects.pop(ObjectKey(key), None)
+
+    def stored(self) -> dict[str, tuple[str, dict[str, str]]]:
+        """Every object with its content and metadata."""
+        found = sorted(self.store.objects.items())
+        return {key: (stored.body.decode("utf-8", "replace"), stored.info.metadata) for key, stored in found}
+
     def objects(self) -> dict[str, str]:
         """Every object with its content."""
-        return {key: stored.body.decode("utf-8", "replace") for key, stored in sorted(self.store.objects.items())}
+        return {key: body for key, (body, _) in self.stored().items()}
 
     def requests(self) -> list[str]:
         """Operations since the last call."""

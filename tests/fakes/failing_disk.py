@@ -56,7 +56,10 @@ class FailingDisk:
             patch.setattr(os, "mkdir", disk._making(os.mkdir))
             patch.setattr(os, "open", disk._opening(os.open))
             patch.setattr(database, "sqlite3", _Sqlite(disk))
-            yield disk
+            try:
+                yield disk
+            finally:
+                disk.heal()  # connections of SQLite may outlive the block
 
     def strike(self) -> None:
         """A call that may be the one to fail."""
