@@ -88,7 +88,7 @@ SERVING = ("webhook.server", "webhook.serving", "webhook.review", "webhook.metri
 # Library → the only files that may import it.
 ONE_PLACE: dict[str, tuple[str, ...]] = {
     "flask": ("webhook/server.py",),
-    "gunicorn": ("webhook/serving.py",),
+    "gunicorn": ("webhook/serving.py", "webhook/worker.py"),
     "jsonpatch": ("webhook/patch.py", "demo/admission.py"),
     "cryptography": ("webhook/certificates.py",),
     "kubernetes": ("controller/cluster.py", "controller/handlers.py"),
