@@ -24,6 +24,7 @@ from sidecar.state.ownership import replace_file
 log = logging.getLogger(__name__)
 
 COUNT_FILE: Final = "requests"
+_DAY: Final = 86_400  # seconds
 _SAVE_EVERY: Final = 60.0  # seconds between two writes of a count that limits nothing
 
 
@@ -50,6 +51,7 @@ class RequestBudget:
         self._path = f"{directory}/{COUNT_FILE}" if directory else None
         self._now = now
         self._lock = threading.Lock()
+        self._day_number = -1
         self._day = ""
         self._count = 0
         self._under_way = 0
@@ -112,9 +114,10 @@ class RequestBudget:
                 self._note(self._count)
 
     def _roll(self) -> None:
-        day = time.strftime("%Y-%m-%d", time.gmtime(self._now()))
-        if day != self._day:
-            self._day, self._count, self._noted = day, 0, 0
+        number = int(self._now() // _DAY)
+        if number != self._day_number:
+            self._day_number = number
+            self._day, self._count, self._noted = time.strftime("%Y-%m-%d", time.gmtime(number * _DAY)), 0, 0
 
     def _load(self) -> None:
         self._loaded = True

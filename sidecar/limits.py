@@ -11,17 +11,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 from contract.quantity import parse_bytes, parse_share
 from sidecar.errors import NoRoom, from_os_error
+from sidecar.loop import in_loop, step_aside
 
 FEW_BYTES: Final = 32 * 2**10
 LEAST_FREE_BYTES: Final = 256 * 2**20
 LEAST_FREE_SHARE: Final = 0.15
 LEAST_FREE_INODES: Final = 0.10
+_NOTHING: Final = nullcontext()
+_LOOK_AGAIN: Final = 0.02  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,22 +162,30 @@ class Memory:
         self._left = size
         self._freed = threading.Condition()
 
-    @contextmanager
-    def lease(self, size: int) -> Iterator[None]:
+    def lease(self, size: int) -> AbstractContextManager[None]:
         """Wait until ``size`` bytes may be held, and hold them."""
-        if size <= FEW_BYTES:
-            yield
-            return
+        return _NOTHING if size <= FEW_BYTES else self._lease(size)
+
+    @contextmanager
+    def _lease(self, size: int) -> Iterator[None]:
         size = min(size, self._size)
-        with self._freed:
-            self._freed.wait_for(lambda: self._left >= size)
-            self._left -= size
+        self._take(size)
         try:
             yield
         finally:
             with self._freed:
                 self._left += size
                 self._freed.notify_all()
+
+    def _take(self, size: int) -> None:
+        while True:
+            with self._freed:
+                if not in_loop():
+                    self._freed.wait_for(lambda: self._left >= size)
+                if self._left >= size:
+                    self._left -= size
+                    return
+            step_aside(_LOOK_AGAIN)  # what is missing may be held by a task of this very thread
 
 
 def _available(status: os.statvfs_result) -> int:

@@ -33,6 +33,7 @@ from sidecar.commands.waiting import wait
 from sidecar.engine import MISCONFIGURED, SOME_FAILED, Engine
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Opened, OpenStore
+from sidecar.loop import pausing
 from sidecar.page import document
 from sidecar.reporting.metrics import Metrics
 from sidecar.reporting.progress import Progress
@@ -152,7 +153,7 @@ def _store_opener(
     from sidecar.remote.s3 import S3Store  # noqa: PLC0415
 
     def open_store(storage: Storage, credentials: Credentials) -> Opened:
-        retry = Retry(RetryPolicy(), shutdown.wait, random.random, time.monotonic, allow)
+        retry = Retry(RetryPolicy(), pausing(shutdown.wait), random.random, time.monotonic, allow)
         bucket = S3Store(
             storage,
             credentials,

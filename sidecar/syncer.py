@@ -25,6 +25,7 @@ from sidecar.link import Link
 from sidecar.local.directories import Root
 from sidecar.local.scan import walk
 from sidecar.local.staging import Staging
+from sidecar.loop import pausing
 from sidecar.mapping_pass import Pass, Tools, ingress_size
 from sidecar.plan import Action
 from sidecar.reporting.metrics import Metrics
@@ -44,7 +45,6 @@ from sidecar.transfer.lane import Lane
 from sidecar.transfer.pace import Pace
 from sidecar.transfer.publish import Fetched, Publisher
 from sidecar.transfer.turns import SHARE, Turn
-from sidecar.transfer.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Syncer:
         self._flushing = False
         self._space = Space(settings.export_dir, settings.floor, settings.ingress_max_bytes)
         self._memory = Memory(BODIES)
-        self._bandwidth = Bandwidth(settings.bandwidth, shutdown.wait, clock)
+        self._bandwidth = Bandwidth(settings.bandwidth, pausing(shutdown.wait), clock)
         self._reconciliation = Reconciliation(settings.reconcile_interval, clock)
         self._contention = Contention(clock)
         self._patience = Patience(clock)
@@ -100,7 +100,8 @@ class Syncer:
         self._paces = {direction: Pace() for direction in Direction}
         self._lane = Lane(self._own_bench)
         self._sharing = False  # whether ingress waits for egress to end
-        self._upkeep = Upkeep(self._index)
+        with Root(settings.export_dir) as root, closing(Staging(root)) as staging:
+            Publisher(root, staging, self._index, self._stamp).recover()
 
     def stands_on(self, record: OwnerRecord) -> bool:
         """Whether this is still the directory, and the index, that it was made for."""
@@ -129,11 +130,11 @@ class Syncer:
         self._filters.keep(chosen)
         self._attention = {mapping: kept for mapping, kept in self._attention.items() if mapping in chosen}
         self._progress.free_bytes, self._progress.total_bytes, self._progress.floor_bytes = self._space.look()
-        with Root(self._settings.export_dir) as root, closing(self._upkeep.staging(root)) as staging:
+        with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
             publisher = Publisher(root, staging, self._index, self._stamp)
             ingress = [mapping for mapping in chosen if mapping.direction is Direction.INGRESS]
-            # Before anything is replaced: what is replaced now is kept until the cycle after next.
-            self._tidy(staging, publisher, cycle_of_ingress=bool(ingress))
+            if ingress:
+                publisher.age()  # before anything is replaced: what is replaced now is kept until the cycle after next
             if ingress and self._space.has_ceiling:
                 self._space.set_used(ingress_size(root, ingress))
             self._sharing = bool(ingress) and not wait
@@ -172,7 +173,7 @@ class Syncer:
                 if mapping.direction is not Direction.EGRESS:
                     continue
                 filter_, _ = self._filters.refresh(root, mapping)
-                for entry in walk(root, mapping.directory, lambda _: None, filter_.kept):
+                for entry in walk(root, mapping.directory, lambda _: None, filter_.skips):
                     files, size = files + 1, size + entry.fingerprint.size
                     if len(names) < LISTED:
                         names.append(entry.path if mapping.directory == "." else f"{mapping.directory}/{entry.path}")
@@ -203,8 +204,6 @@ class Syncer:
         assert store is not None  # the engine runs no cycle without a link
         assert storage is not None
         attention = self._attention.setdefault(mapping, Attention(self._settings.rescan_interval, self._clock))
-        if mapping.direction is Direction.INGRESS and self._upkeep.barrier is not None:
-            return self._not_begun(mapping, self._upkeep.barrier)
         try:
             filter_ = self._filter(mapping, root)
         except SyncError as error:
@@ -264,7 +263,7 @@ class Syncer:
 
     @contextmanager
     def _own_bench(self, bench: Bench) -> Iterator[Bench]:
-        with Root(self._settings.export_dir) as root, closing(self._upkeep.staging(root)) as staging:
+        with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
             yield replace(bench, root=root, staging=staging)
 
     def _turn(self, direction: Direction) -> Turn:
@@ -284,12 +283,6 @@ class Syncer:
         self._metrics.errors.labels(mapping.direction.value, error.reason).inc()
         self._progress.end(mapping)
         return tally
-
-    def _tidy(self, staging: Staging, publisher: Publisher, *, cycle_of_ingress: bool) -> None:
-        try:
-            self._upkeep.tidy(staging, publisher, cycle_of_ingress=cycle_of_ingress)
-        except IndexBroken as error:
-            self._start_index_afresh(error)
 
     def _start_index_afresh(self, error: IndexBroken) -> None:
         self._index.start_afresh(error)

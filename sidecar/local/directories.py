@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Final, Self
 
 from sidecar.errors import LocalFault, SyncError, from_os_error
+from sidecar.local.syscalls import open_beneath
 from sidecar.tree import Fingerprint
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -75,12 +76,8 @@ class Root:
             NotADirectory: a component is a link or a file.
             LocalFault, NoRoom: the file system refused.
         """
-        fd = os.dup(self.fd)
+        fd = self._descend(path, create=create)
         try:
-            for name in () if path == "." else path.split("/"):
-                deeper = self._step(fd, name, path, create=create)
-                os.close(fd)
-                fd = deeper
             yield fd
         finally:
             os.close(fd)
@@ -94,13 +91,20 @@ class Root:
             NotAFile: it is a link, directory, FIFO, socket or device.
             LocalFault: the file system refused.
         """
-        parent, _, name = path.rpartition("/")
-        with self.directory(parent or ".") as directory:
-            fd = _open_regular(directory, name, path)
+        fd, _ = self.open_seen(path)
         try:
             yield fd
         finally:
             os.close(fd)
+
+    def open_seen(self, path: str) -> tuple[int, os.stat_result]:
+        """As :meth:`open_file`: the descriptor, which the caller closes, and what ``fstat`` said of it."""
+        fd = open_beneath(self.fd, path, _FILE)
+        if fd is None:
+            parent, _, name = path.rpartition("/")
+            with self.directory(parent or ".") as directory:
+                fd = _open(directory, name, path)
+        return fd, _regular(fd, path)
 
     def identity(self, path: str) -> str:
         """What tells the directory ``path`` from another that has its name later: its inode, and its mount.
@@ -127,6 +131,23 @@ class Root:
         with suppress(FileNotFoundError), self.directory(parent or ".") as directory:
             return look_at(directory, name, path)
         return None
+
+    def _descend(self, path: str, *, create: bool) -> int:
+        if path == ".":
+            return os.dup(self.fd)
+        fd = open_beneath(self.fd, path, _DIRECTORY)
+        if fd is not None:
+            return fd
+        fd = os.dup(self.fd)
+        try:
+            for name in path.split("/"):
+                deeper = self._step(fd, name, path, create=create)
+                os.close(fd)
+                fd = deeper
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     def _step(self, fd: int, name: str, path: str, *, create: bool) -> int:
         try:
@@ -177,20 +198,24 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "no regular file")
 
 
-def _open_regular(directory: int, name: str, path: str) -> int:
+def _open(directory: int, name: str, path: str) -> int:
     try:
-        fd = os.open(name, _FILE, dir_fd=directory)
+        return os.open(name, _FILE, dir_fd=directory)
     except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise NotAFile("open", path, "it is a symbolic link, FIFO or socket") from error
         raise from_os_error("open", path, error) from error
-    mode = os.fstat(fd).st_mode
-    if not stat.S_ISREG(mode):
+
+
+def _regular(fd: int, path: str) -> os.stat_result:
+    """What is behind ``fd``, which is closed where that is no regular file."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
         os.close(fd)
-        raise NotAFile("open", path, f"it is {kind_of(mode)}")
-    return fd
+        raise NotAFile("open", path, f"it is {kind_of(status.st_mode)}")
+    return status
 
 
 def _barred(path: str, name: str, error: OSError) -> SyncError:

@@ -40,22 +40,13 @@ def look(fd: int, path: str) -> Fingerprint:
         raise from_os_error("look at", path, error) from error
 
 
-def permissions(fd: int, path: str) -> int:
-    """The nine permission bits of an open file; what runs a program as somebody else is left out."""
-    try:
-        return os.fstat(fd).st_mode & 0o777
-    except OSError as error:
-        raise from_os_error("look at", path, error) from error
-
-
-def read_snapshot(fd: int, path: str, *, patient: bool) -> Snapshot:
-    """The content of a small open file.
+def read_snapshot(fd: int, path: str, before: Fingerprint, *, patient: bool) -> Snapshot:
+    """The content of a small open file, which was as ``before`` when it was opened.
 
     Raises:
         ChangedWhileReading: it changed otherwise than by growing, and ``patient`` says to wait.
         LocalFault: it cannot be read.
     """
-    before = look(fd, path)
     body = _read(fd, path, 0, before.size)
     after = look(fd, path)
     settled = len(body) == before.size and (after == before or _only_grew(fd, path, body, after))

@@ -119,8 +119,15 @@ class Client:
         Raises:
             SyncError: the server refuses, cannot be reached, or breaks off.
         """
-        with self.open(ask) as response, self.translating(ask):
-            return Reply(response.headers, whole(response.body, _DOCUMENT_LIMIT))
+        address, connection, response = self._successful(ask)
+        try:
+            body = whole(response.body, _DOCUMENT_LIMIT)
+        except BaseException as error:
+            connection.close()
+            self._translate(ask, error)
+            raise
+        self._pool.give_back(address, connection)
+        return Reply(response.headers, body)
 
     def document(self, ask: Ask) -> dict[str, str]:
         """The fields of the XML document that answers ``ask``; an error in a success is raised as what it says.
@@ -206,19 +213,29 @@ class Client:
         patience = self._patience if ask.slow or len(ask.body) > _QUICK_BODY else self._stall
         code = "error"
         try:
-            with self.translating(ask):
-                head = self._head(ask, place)
-                connection = self._pool.take(place.address)
-                try:
-                    response = connection.request(ask.method, head, ask.body, patience)
-                except BaseException:
-                    connection.close()
-                    raise
+            response, connection = self._request(ask, place, patience)
             code = str(response.status)
             self._compare_clocks(response)
             return connection, response
         finally:
             self._report(ask.operation, code)
+
+    def _request(self, ask: Ask, place: _Place, patience: float) -> tuple[Response, Connection]:
+        connection = None
+        try:
+            head = self._head(ask, place)
+            connection = self._pool.take(place.address)
+            return connection.request(ask.method, head, ask.body, patience), connection
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            self._translate(ask, error)
+            raise
+
+    def _translate(self, ask: Ask, error: BaseException) -> None:
+        """Raise what broke on the way as the sidecar's own error; anything else is the caller's to raise."""
+        if isinstance(error, (Broken, OSError, UntrustedServer)):
+            raise from_network(ask.operation, self.subject(ask), error) from error
 
     def _compare_clocks(self, response: Response) -> None:
         now = time.monotonic()

@@ -8,15 +8,18 @@ they are reached by plain HTTP only. Which connections are kept is ``pool.py``'s
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import socket
 import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
+from sidecar.loop import readable, writable
 from sidecar.remote.http import Connection, compose
 from sidecar.remote.wire import Broken, UntrustedServer
 
@@ -87,7 +90,6 @@ class Dialer:
         sock = _connect(host, port)
         try:
             _tune(sock, self._stall)
-            sock.settimeout(self._stall)
             if address.scheme == "https":
                 if proxy:
                     _tunnel(sock, proxy, address, self._stall)
@@ -112,7 +114,15 @@ class Dialer:
                 self._context = _trusting(self._ca_pem)
         session = self._sessions.get(address)
         try:
-            return self._context.wrap_socket(sock, server_hostname=address.bare_host, session=session)
+            secured = self._context.wrap_socket(
+                sock, server_hostname=address.bare_host, session=session, do_handshake_on_connect=False
+            )
+            try:
+                _shake_hands(secured, self._stall)
+            except BaseException:
+                secured.close()
+                raise
+            return secured
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             raise
         except ssl.SSLCertVerificationError as error:
@@ -145,10 +155,44 @@ def proxy_for(address: Address) -> Proxy | None:
 
 
 def _connect(host: str, port: int) -> socket.socket:
+    """A connected socket that never blocks; the addresses of ``host`` are tried one after the other."""
     try:
-        return socket.create_connection((host, port), timeout=CONNECT_SECONDS)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:  # a label that is too long for any name service
         raise OSError(f"{host!r} is no host name") from error
+    failed: OSError | None = None
+    for family, kind, protocol, _, address in found:
+        try:
+            return _connect_to(socket.socket(family, kind, protocol), address)
+        except OSError as error:
+            failed = error
+    raise failed or OSError(f"{host!r} has no address")
+
+
+def _connect_to(sock: socket.socket, address: Any) -> socket.socket:
+    try:
+        sock.setblocking(False)
+        code = sock.connect_ex(address)
+        if code == errno.EINPROGRESS:
+            writable(sock.fileno(), CONNECT_SECONDS)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    except BaseException:
+        sock.close()
+        raise
+    if code:
+        sock.close()
+        raise OSError(code, os.strerror(code))
+    return sock
+
+
+def _shake_hands(sock: ssl.SSLSocket, seconds: float) -> None:
+    while True:
+        try:
+            return sock.do_handshake()
+        except ssl.SSLWantReadError:
+            readable(sock.fileno(), seconds)
+        except ssl.SSLWantWriteError:
+            writable(sock.fileno(), seconds)
 
 
 def _tune(sock: socket.socket, stall: float) -> None:

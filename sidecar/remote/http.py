@@ -32,9 +32,8 @@ class Connection:
     """One connection to a server or proxy. For one thread at a time."""
 
     def __init__(self, sock: socket.socket, stall: float) -> None:
-        self._wire = Wire(sock)
+        self._wire = Wire(sock, stall)
         self._stall = stall
-        self._limit = stall  # the socket has this one already
         self._last: Response | None = None
         self.idle_since = 0.0  # for the pool
         self.session_known = False  # for the dialer
@@ -66,7 +65,7 @@ class Connection:
             OSError: as the socket says; TimeoutError where nothing moved for too long.
         """
         self._last = None
-        self._wait_at_most(self._stall)
+        self._wire.limit = self._stall
         refused: OSError | None = None
         try:
             self._wire.send(head, body)
@@ -74,21 +73,16 @@ class Connection:
             raise
         except OSError as error:  # a server that refuses early need not read the body; its answer says why
             refused = error
-        self._wait_at_most(patience)
+        self._wire.limit = patience
         try:
             self._last = self._answer(method)
         except (Broken, OSError) as error:
             raise (refused or error) from error
         finally:
-            self._wait_at_most(self._stall)
+            self._wire.limit = self._stall
         if refused is not None:
             self._last.lasting = False
         return self._last
-
-    def _wait_at_most(self, seconds: float) -> None:
-        if seconds != self._limit:
-            self._wire.sock.settimeout(seconds)
-            self._limit = seconds
 
     def _answer(self, method: str) -> Response:
         for _ in range(_INTERIM_LIMIT):

@@ -136,6 +136,8 @@ class Retry:
         raise type(last)(operation, last.subject, f"not tried again in this cycle: {last.detail}")
 
     def _succeeded(self) -> None:
+        if not self._failures:
+            return
         with self._lock:
             self._unreachable = self._failures = 0
 

@@ -1,14 +1,17 @@
 """Bytes to and from one socket: pieces sent whole, answers read up to a mark or into a buffer.
 
-Part of the S3 adapter. It knows no HTTP; a socket (plain or TLS) comes from ``dial.py`` with its
-time limit set, so every wait here ends. It never tries anything again.
+Part of the S3 adapter. It knows no HTTP; a socket (plain or TLS) comes from ``dial.py``. The socket never
+blocks: waits are those of :mod:`sidecar.loop`, and every one of them ends. It never tries anything again.
 """
 
 from __future__ import annotations
 
 import select
 import socket
+from ssl import SSLSocket, SSLWantReadError, SSLWantWriteError
 from typing import Final
+
+from sidecar.loop import readable, writable
 
 _READ: Final = 64 * 2**10  # bytes asked for at once while looking for a mark
 _SEND: Final = 256 * 2**10  # bytes handed to the kernel at once: each such piece has the whole time limit
@@ -24,10 +27,19 @@ class UntrustedServer(Exception):
 
 
 class Wire:
-    """A socket with what was read ahead. For one thread at a time."""
+    """A socket with what was read ahead. For one thread at a time.
 
-    def __init__(self, sock: socket.socket) -> None:
+    ``limit``: seconds that may pass without a byte.
+    """
+
+    def __init__(self, sock: socket.socket, limit: float) -> None:
+        sock.setblocking(False)
+        self.limit = limit
         self._sock = sock
+        self._descriptor = sock.fileno()
+        self._tls = isinstance(sock, SSLSocket)
+        self._watch: select.poll | None = None
+        self._asked = False  # something was sent since anything was read: the answer will take its time
         self._ahead = b""
         self._at = 0
 
@@ -44,7 +56,7 @@ class Wire:
         """Send ``head`` and ``body``, in one packet where that is possible.
 
         Raises:
-            OSError: as send(2) says; TimeoutError when nothing could be sent for the socket's time limit.
+            OSError: as send(2) says; TimeoutError when nothing could be sent for the time limit.
         """
         if len(body) <= _JOIN:
             self._send(head + body)
@@ -71,7 +83,7 @@ class Wire:
         """Between 1 and ``most`` bytes, as they come; nothing at the end of the connection."""
         left = len(self._ahead) - self._at
         if not left:
-            return self._sock.recv(most)
+            return self._receive(most)
         start, self._at = self._at, self._at + min(left, most)
         return self._ahead[start : self._at]
 
@@ -79,7 +91,7 @@ class Wire:
         """Like :meth:`some`, into ``view``; returns how many bytes."""
         left = len(self._ahead) - self._at
         if not left:
-            return self._sock.recv_into(view)
+            return self._receive_into(view)
         size = min(left, len(view))
         view[:size] = self._ahead[self._at : self._at + size]
         self._at += size
@@ -90,21 +102,60 @@ class Wire:
         """Whether nothing was said since the last answer: a server that ended the connection has."""
         if self._at < len(self._ahead):
             return False
-        watch = select.poll()
-        watch.register(self._sock, select.POLLIN)
-        return not watch.poll(0)
+        if self._watch is None:
+            self._watch = select.poll()
+            self._watch.register(self._descriptor, select.POLLIN)
+        return not self._watch.poll(0)
 
     def _fetch(self) -> bool:
-        data = self._sock.recv(_READ)
+        data = self._receive(_READ)
         self._ahead = self._ahead[self._at :] + data
         self._at = 0
         return bool(data)
 
+    def _receive(self, most: int) -> bytes:
+        self._await_answer()
+        while True:
+            try:
+                return self._sock.recv(most)
+            except (BlockingIOError, SSLWantReadError):
+                readable(self._descriptor, self.limit)
+            except SSLWantWriteError:
+                writable(self._descriptor, self.limit)
+
+    def _receive_into(self, view: memoryview) -> int:
+        self._await_answer()
+        while True:
+            try:
+                return self._sock.recv_into(view)
+            except (BlockingIOError, SSLWantReadError):
+                readable(self._descriptor, self.limit)
+            except SSLWantWriteError:
+                writable(self._descriptor, self.limit)
+
+    def _await_answer(self) -> None:
+        # Saves a call that would only say "not yet". With TLS some of it may have been read from the socket.
+        if self._asked and not self._tls:
+            readable(self._descriptor, self.limit)
+        self._asked = False
+
     def _send(self, data: bytes | memoryview) -> None:
         # sendall would give all of it one time limit; a slow link may take as long as it moves.
-        sent = self._sock.send(data[:_SEND])
+        sent = self._send_some(data[:_SEND])
+        self._asked = True
         if sent == len(data):
             return
         view = memoryview(data)
         while sent < len(view):
-            sent += self._sock.send(view[sent : sent + _SEND])
+            # Before a buffer is full, not when: once full, a third of its megabytes must leave until more is taken.
+            writable(self._descriptor, self.limit)
+            sent += self._send_some(view[sent : sent + _SEND])
+
+    def _send_some(self, data: bytes | memoryview) -> int:
+        while True:
+            try:
+                return self._sock.send(data)
+            except (BlockingIOError, SSLWantWriteError):
+                writable(self._descriptor, self.limit)
+            except SSLWantReadError:
+                readable(self._descriptor, self.limit)

@@ -64,6 +64,8 @@ class History:
 
     def _advance(self) -> None:
         slot = int(self._clock() // SLOT)
+        if slot == self._slot:
+            return
         for slots in self._moved.values():
             slots.extend([0] * min(slot - self._slot, SLOTS))
         self._slot = slot

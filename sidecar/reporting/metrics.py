@@ -75,6 +75,7 @@ class Metrics:
             direction: (self.files.labels(direction.value), self.bytes.labels(direction.value))
             for direction in Direction
         }
+        self._by_request: dict[tuple[str, str], Counter] = {}
         self.registry.register(Gauges(progress, now))
 
     def moved(self, direction: Direction, size: int) -> None:
@@ -86,7 +87,10 @@ class Metrics:
 
     def on_request(self, operation: str, code: str) -> None:
         """Count one request to the object store."""
-        self.requests.labels(operation, _bounded(code)).inc()
+        counter = self._by_request.get((operation, code))
+        if counter is None:
+            counter = self._by_request[operation, code] = self.requests.labels(operation, _bounded(code))
+        counter.inc()
         self.history.requested(operation, failed=not code.startswith("2") and code not in _ORDINARY)
 
     def on_skew(self, seconds: float) -> None:

@@ -11,10 +11,12 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
 from sidecar.errors import Misconfigured, SyncError, Throttled, Unreachable
+from sidecar.loop import Loop
 from sidecar.plan import Action
 from sidecar.state.index import Scope
 from sidecar.transfer.apply import attempt
@@ -29,6 +31,7 @@ from sidecar.tree import Agreed, RelativePath
 
 log = logging.getLogger(__name__)
 
+SMALL: Final = 32 * 2**10  # bytes; what is larger has work enough for a thread of its own
 _BATCH_FILES: Final = 64
 _BATCH_SECONDS: Final = 0.5
 _HOPELESS: Final = 5  # failures in a row that concern everything, before the rest is only counted
@@ -65,7 +68,8 @@ class Transfer:
         self._workers: Crew[Action] | None = None  # made with the first action: most passes have none
         self._clock = clock
         self._results: SimpleQueue[tuple[Action, Outcome | SyncError]] = SimpleQueue()
-        self._running = 0
+        self._loop: Loop | None = None  # likewise
+        self._running = self._aside_running = 0
         self._batch: list[Fetched] = []
         self._batch_since = 0.0
         self._recorded: set[RelativePath] = set()  # of the lane, in this run
@@ -92,6 +96,8 @@ class Transfer:
             self._finish()
             if self._workers is not None:
                 self._workers.dismiss()
+            if self._loop is not None:
+                self._loop.close()
             self._publish()
             self._recorder.commit()
 
@@ -127,17 +133,32 @@ class Transfer:
             self._record(ended.action, ended.outcome)
 
     def _begin(self, action: Action) -> None:
-        if self._workers is None:
-            self._workers = Crew("transfer", self._work)
+        if self._loop is None:
+            self._loop = Loop()
             self._pace.begin()
-        self._workers.give(action, self._running + 1)
         self._running += 1
+        if action.size <= SMALL:
+            self._loop.start(partial(self._work, action))
+            return
+        if self._workers is None:
+            self._workers = Crew("transfer", self._work_aside)
+        self._aside_running += 1
+        self._workers.give(action, self._aside_running)
 
     def _work(self, action: Action) -> None:
         self._results.put((action, attempt(self._bench, action)))
 
+    def _work_aside(self, action: Action) -> None:
+        self._work(action)
+        if self._loop is not None:
+            self._loop.wake()
+
     def _collect(self) -> None:
+        assert self._loop is not None
+        while self._loop.busy and self._results.empty():
+            self._loop.step()
         action, outcome = self._results.get()
+        self._aside_running -= action.size > SMALL
         self._pace.ended(action.size, full=self._running >= self._pace.limit)
         self._running -= 1
         self._bench.alive()

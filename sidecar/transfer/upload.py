@@ -7,6 +7,7 @@ parts, several at once, and looked at again before they become visible (promises
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 from contract.paths import COMPONENT_LIMIT
 from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Refused
 from sidecar.local import files
+from sidecar.local.directories import fingerprint_of
 from sidecar.local.hashing import hash_parts, hash_whole
 from sidecar.plan import Upload
 from sidecar.remote.keys import KEY_LIMIT, key_for
@@ -56,19 +58,20 @@ class Contended(Refused):
 def upload(bench: Bench, action: Upload) -> Done:
     key = key_for(bench.mapping.prefix, action.path)
     path = bench.path(action.path)
-    with bench.root.open_file(path) as fd:
-        size = files.look(fd, path).size
-        if size > SMALL_BODY:
-            return _upload_large(bench, action, key, fd)
-        with bench.memory.lease(size):
-            return _upload_small(bench, action, key, fd)
+    fd, seen = bench.root.open_seen(path)
+    try:
+        if seen.st_size > SMALL_BODY:
+            return _upload_large(bench, action, key, fd, seen)
+        with bench.memory.lease(seen.st_size):
+            return _upload_small(bench, action, key, fd, seen)
+    finally:
+        os.close(fd)
 
 
-def _upload_small(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done:
+def _upload_small(bench: Bench, action: Upload, key: ObjectKey, fd: int, seen: os.stat_result) -> Done:
     path = bench.path(action.path)
-    snapshot = files.read_snapshot(fd, path, patient=bench.may_wait(path))
-    permissions = files.permissions(fd, path)
-    sent = _Sent(key, len(snapshot.body), snapshot.sha256, snapshot.fingerprint, permissions, snapshot.body)
+    snapshot = files.read_snapshot(fd, path, fingerprint_of(seen), patient=bench.may_wait(path))
+    sent = _Sent(key, len(snapshot.body), snapshot.sha256, snapshot.fingerprint, seen.st_mode, snapshot.body)
     if snapshot.settled and (etag := _already_agreed(action, sent)):
         return _done(bench, action, sent, etag, None)
 
@@ -83,12 +86,12 @@ def _upload_small(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done
     return _done(bench, action, sent, etag, moved, settled=snapshot.settled)
 
 
-def _upload_large(bench: Bench, action: Upload, key: ObjectKey, fd: int) -> Done:
+def _upload_large(bench: Bench, action: Upload, key: ObjectKey, fd: int, seen: os.stat_result) -> Done:
     path = bench.path(action.path)
-    before = files.look(fd, path)
+    before = fingerprint_of(seen)
     each = part_size(before.size)
     sha256, known = _hashes(bench, fd, path, before, each)
-    sent = _Sent(key, before.size, sha256, before, files.permissions(fd, path))
+    sent = _Sent(key, before.size, sha256, before, seen.st_mode)
     if etag := _already_agreed(action, sent):
         return _done(bench, action, sent, etag, None)
     patient = bench.may_wait(path)
@@ -132,7 +135,7 @@ class _Sent:
     size: int
     sha256: bytes
     fingerprint: Fingerprint
-    permissions: int
+    mode: int
     body: bytes | None = None
 
 
@@ -214,7 +217,7 @@ def _metadata(bench: Bench, sent: _Sent) -> dict[str, str]:
         META_SHA256: sent.sha256.hex(),
         META_MTIME: f"{seconds}.{nanoseconds:09d}",
         META_WRITER: bench.writer,
-        **mode_metadata(bench.mapping, sent.permissions),
+        **mode_metadata(bench.mapping, sent.mode),
     }
 
 

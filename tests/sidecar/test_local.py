@@ -17,16 +17,19 @@ from sidecar.errors import ChangedWhileReading, NoRoom
 from sidecar.limits import Bandwidth, Floor, Space
 from sidecar.local import files
 from sidecar.local.directories import NotADirectory, NotAFile, Root
-from sidecar.local.notices import Notice, Passed
-from sidecar.local.scan import walk
+from sidecar.local.scan import Notice, Passed, walk
+from sidecar.local.syscalls import open_beneath
 from sidecar.selection.patience import LONGEST, Patience
 
 names = st.text(st.sampled_from("ab.-!0 ü"), min_size=1, max_size=3).filter(lambda name: name not in (".", ".."))
 trees = st.lists(st.lists(names, min_size=1, max_size=3).map("/".join), max_size=15)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Root]:
+@pytest.fixture(params=["openat2", "step by step"])
+def root(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
+    """Both ways down: an older kernel, or a seccomp profile, has one of them only."""
+    if request.param == "step by step":
+        monkeypatch.setattr("sidecar.local.directories.open_beneath", lambda *_: None)
     with Root(str(tmp_path)) as root:
         yield root
 
@@ -50,6 +53,19 @@ def test_the_walk_is_in_the_order_of_a_bucket_listing(tree: list[str]) -> None:
             made.add(path)
         with Root(top) as root:
             assert paths(root) == sorted(made, key=str.encode)
+
+
+def test_this_kernel_opens_in_one_call(tmp_path: Path) -> None:
+    """Else the fixture above tries one way twice."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_bytes(b"")
+    (tmp_path / "link").symlink_to("d")
+    with Root(str(tmp_path)) as root:
+        fd = open_beneath(root.fd, "d/f", os.O_RDONLY)
+        assert fd is not None
+        os.close(fd)
+        assert open_beneath(root.fd, "link/f", os.O_RDONLY) is None
+        assert open_beneath(root.fd, "../" + tmp_path.name, os.O_RDONLY) is None
 
 
 def test_a_directory_that_cannot_be_read_is_reported_and_the_walk_goes_on(tmp_path: Path) -> None:
@@ -162,7 +178,7 @@ def test_a_log_that_grew_while_it_was_read_is_a_good_snapshot(
     log.write_text("one\n")
     with root.open_file("log") as fd:
         interrupted(monkeypatch, lambda: log.write_text("one\ntwo\n"))
-        snapshot = files.read_snapshot(fd, "log", patient=True)
+        snapshot = files.read_snapshot(fd, "log", files.look(fd, "log"), patient=True)
     assert (snapshot.body, snapshot.settled, snapshot.fingerprint.size) == (b"one\n", True, 4)
 
 
@@ -176,12 +192,12 @@ def test_a_file_rewritten_while_it_was_read_waits_and_goes_as_it_is_only_when_pa
     with root.open_file("file") as fd:
         interrupted(monkeypatch, lambda: file.write_text(new))
         with pytest.raises(ChangedWhileReading):
-            files.read_snapshot(fd, "file", patient=True)
+            files.read_snapshot(fd, "file", files.look(fd, "file"), patient=True)
     file.write_text("one\n")
     os.utime(file, (1, 1))
     with root.open_file("file") as fd:
         interrupted(monkeypatch, lambda: file.write_text(new))
-        assert not files.read_snapshot(fd, "file", patient=False).settled
+        assert not files.read_snapshot(fd, "file", files.look(fd, "file"), patient=False).settled
 
 
 def test_a_large_file_that_shrinks_is_noticed(root: Root, tmp_path: Path) -> None:
@@ -200,7 +216,7 @@ def test_a_sparse_file_is_read_as_it_reads(root: Root, tmp_path: Path) -> None:
     file.touch()
     os.truncate(file, 1_000_000)
     with root.open_file("sparse") as fd:
-        assert files.read_snapshot(fd, "sparse", patient=True).body == bytes(1_000_000)
+        assert files.read_snapshot(fd, "sparse", files.look(fd, "sparse"), patient=True).body == bytes(1_000_000)
 
 
 def test_patience_lasts_five_minutes_and_ends_with_a_quiet_moment() -> None:
