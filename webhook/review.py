@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contract.options import shown
+
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 # Levels of a body. A pod has less than twenty; what is copied and compared level by level must not run out of stack.
 DEEPEST: Final = 100
+_TEXT_LIMIT: Final = 1024  # characters; Kubernetes' own names have 253 at most, and all of these are logged
 _WARNING_LIMIT: Final = 256  # characters; the API server cuts longer warnings, and all of them beyond 4 KiB
 
 
@@ -66,7 +69,7 @@ def decode(body: bytes) -> Review | Malformed:
         return Malformed(f"an {KIND} object is needed")
     spoken = (envelope.get("apiVersion"), envelope.get("kind"))
     if spoken != (API_VERSION, KIND):
-        return Malformed(f"only {KIND} of {API_VERSION} is spoken here, not {spoken[1]!r} of {spoken[0]!r}")
+        return Malformed(f"only {KIND} of {API_VERSION} is spoken here, not {shown(spoken[1])} of {shown(spoken[0])}")
     request = envelope.get("request")
     if not isinstance(request, dict):
         return Malformed("request is missing")
@@ -99,6 +102,8 @@ def _request(request: Mapping[str, Any]) -> Review | Malformed:
         value = request.get(key) or ""
         if not isinstance(value, str):
             return Malformed(f"request.{key} is no text")
+        if len(value) > _TEXT_LIMIT:
+            return Malformed(f"request.{key} is longer than {_TEXT_LIMIT} characters")
         texts[key] = value
     if not texts["uid"]:
         return Malformed("request.uid is missing")

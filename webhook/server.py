@@ -15,6 +15,7 @@ from typing import Final
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from contract.options import shown
 from runtime.endpoints import Check
 from runtime.logs import fields
 from webhook.metrics import Metrics
@@ -43,7 +44,7 @@ def create_app(handler: Handler, metrics: Metrics, ready: Callable[[], Check] = 
     def mutate() -> Response:
         started = time.perf_counter()
         if request.mimetype != _JSON:
-            reason = f"Content-Type {request.mimetype or '(none)'!r} is not {_JSON}"
+            reason = f"Content-Type {shown(request.mimetype or '(none)')} is not {_JSON}"
             return _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason, "content_type", started)
         body = request.get_data(cache=False)
         # Without a Content-Length, werkzeug cuts the body at the limit and says nothing.

@@ -42,6 +42,21 @@ def test_what_is_no_utf_8_is_no_json(body: bytes) -> None:
     assert said.reason.startswith("the body is no JSON: ")
 
 
+@pytest.mark.parametrize("key", ["kind", "apiVersion"])
+@pytest.mark.parametrize("value", ["k" * 100_000, ["k"] * 100_000, {"k" * 100_000: 1}, int("1" * 4000)])
+def test_what_is_refused_is_not_repeated_whole(key: str, value: object) -> None:
+    said = decode(json.dumps({**review({}), key: value}).encode())
+    assert isinstance(said, Malformed)
+    assert len(said.reason) < 300
+
+
+@pytest.mark.parametrize("key", ["uid", "name", "namespace", "operation", "subResource"])
+def test_a_name_that_no_object_has_is_refused(key: str) -> None:
+    assert isinstance(decode(json.dumps(review({}, **{key: "n" * 1024})).encode()), Review)
+    said = decode(json.dumps(review({}, **{key: "n" * 1025})).encode())
+    assert said == Malformed(f"request.{key} is longer than 1024 characters")
+
+
 def test_an_unchanged_pod_has_no_patch_at_all() -> None:
     response = encode("u", Answer(allowed=True, reason="injected", result="injected"))["response"]
     assert response == {"uid": "u", "allowed": True, "auditAnnotations": {"reason": "injected"}}

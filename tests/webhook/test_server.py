@@ -30,5 +30,11 @@ def test_a_mistake_of_our_own_admits_the_pod_with_a_warning_and_is_counted(caplo
     assert logged == ["705ab4f5-6393-11e8-b7cc-42010a800002"]
 
 
+def test_a_content_type_that_is_refused_is_not_repeated_whole() -> None:
+    answer = create_app(broken, Metrics()).test_client().post("/mutate", content_type="text/" + "x" * 8000)
+    assert answer.status_code == 415
+    assert len(answer.get_data()) < 300
+
+
 def test_the_certificates_end_is_no_metric_before_it_is_known() -> None:
     assert Metrics().registry.get_sample_value("data_sync_certificate_expiry_timestamp_seconds") is None
