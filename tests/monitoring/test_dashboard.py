@@ -9,11 +9,11 @@ import pytest
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from release import dashboard
+from release import dashboard, panels
 from tests.monitoring.queries import metric_names
 from tests.monitoring.test_alerts import CONTRACT
 
-PANELS = [panel for panels in dashboard.ROWS.values() for panel in panels]
+PANELS = [panel for panels in panels.ROWS.values() for panel in panels]
 MADE = json.loads(dashboard.FILE.read_text())
 
 
@@ -24,7 +24,7 @@ def test_the_checkout_holds_what_the_source_makes() -> None:
 def test_grafanas_own_library_reads_it_back() -> None:
     read = Dashboard.from_json(MADE)
     assert read.title == "Data Sync"
-    assert len(read.panels or []) == len(PANELS) + len(dashboard.ROWS)
+    assert len(read.panels or []) == len(PANELS) + len(panels.ROWS)
     names = [one["name"] for one in MADE["templating"]["list"]]
     assert names == ["datasource", "namespace", "device", "workload"]
 
@@ -40,11 +40,11 @@ def test_panels_stand_beside_and_below_each_other() -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
-def test_a_panel_has_a_unit_a_sentence_and_metrics_that_exist(panel: dashboard.Panel) -> None:
+def test_a_panel_has_a_unit_a_sentence_and_metrics_that_exist(panel: panels.Panel) -> None:
     known = {value for name, value in vars(units).items() if isinstance(value, str) and not name.startswith("_")}
     assert panel.unit in known
     assert panel.text.endswith(".")
-    for query in dashboard.expressions(panel).values():
+    for query in panels.expressions(panel).values():
         promql = query.replace("$__rate_interval", "1m")
         for name in metric_names(promql):
             assert f"`{name}" in CONTRACT.partition("## Not built yet")[0], name

@@ -19,7 +19,7 @@ import yaml
 from controller.metrics import Metrics as ControllerMetrics
 from demo.s3server import S3Server
 from release import logs_table
-from release.dashboard import ROWS, Panel, expressions
+from release.panels import ROWS, Panel, expressions
 from runtime.endpoints import Check, Endpoints
 from tests.monitoring.server import Prometheus
 from tests.monitoring.test_alerts import FILE, ROOT, RULES
