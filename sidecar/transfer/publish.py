@@ -52,7 +52,7 @@ class Fetched:
 
 
 class Publisher:
-    """Puts downloads in place. The engine's thread alone uses it."""
+    """Puts downloads in place. The engine's thread alone uses it, but for :meth:`make_durable`."""
 
     def __init__(self, root: Root, staging: Staging, index: Index, stamp: Callable[[], str]) -> None:
         self._root = root
@@ -60,20 +60,24 @@ class Publisher:
         self._index = index
         self._stamp = stamp  # the UTC time for names, YYYYMMDDTHHMMSSZ
 
-    def make_durable(self, batch: list[Fetched]) -> None:
-        """Flush the contents of ``batch`` to the disk.
+    def make_durable(self, contents: list[Fetched], names: list[Fetched]) -> None:
+        """Flush what ``contents`` hold in staging, and the ``names`` that :meth:`place` gave. From any thread.
 
         Raises:
-            NoRoom, LocalFault: some of it may not be durable; none of it may be placed.
+            NoRoom, LocalFault: some of it may not survive a power cut: place no contents, record no names.
         """
+        parents = {fetched.path.rpartition("/")[0] or "." for fetched in names}
         try:
-            if len(batch) > _FEW:
+            if len(contents) + len(parents) > _FEW:
                 syncfs(self._staging.incoming)
                 return
-            for fetched in batch:
+            for fetched in contents:
                 _fsync(fetched.staged, self._staging.incoming)
+            for parent in parents:
+                with self._root.directory(parent) as directory:
+                    os.fsync(directory)
         except OSError as error:
-            raise from_os_error("flush", batch[0].path, error) from error
+            raise from_os_error("flush", (contents or names)[0].path, error) from error
 
     def place(self, fetched: Fetched) -> Fingerprint:
         """Give one durable download its name; returns the fingerprint it has there.
@@ -87,9 +91,11 @@ class Publisher:
                 self._swap_in(fetched, directory, name)
                 return self._as_placed(fetched, directory, name)
         except OSError as error:
-            raise from_os_error("place", fetched.path, error) from error
-        finally:
             self._staging.discard(fetched.staged)
+            raise from_os_error("place", fetched.path, error) from error
+        except BaseException:
+            self._staging.discard(fetched.staged)
+            raise
 
     def remove(self, path: str, expected: Fingerprint) -> None:
         """Take the file ``path`` away, held for two more cycles; if it is not as ``expected``, it is kept beside.
@@ -113,23 +119,6 @@ class Publisher:
     def discard(self, fetched: Fetched) -> None:
         """Give up a download that was not placed."""
         self._staging.discard(fetched.staged)
-
-    def make_names_durable(self, batch: list[Fetched]) -> None:
-        """Flush the directories that :meth:`place` changed, before the index says anything.
-
-        Raises:
-            LocalFault: the names may not survive a power cut; record nothing.
-        """
-        parents = {fetched.path.rpartition("/")[0] or "." for fetched in batch}
-        try:
-            if len(parents) > _FEW:
-                syncfs(self._staging.incoming)
-                return
-            for parent in parents:
-                with self._root.directory(parent) as directory:
-                    os.fsync(directory)
-        except OSError as error:
-            raise from_os_error("flush", min(parents), error) from error
 
     def recover(self) -> None:
         """At start: deal with what a killed run left in staging."""

@@ -1,7 +1,7 @@
 """Runs the actions of one mapping: many in flight, their outcomes recorded by one thread.
 
-Workers only transfer; outcomes are recorded, and downloads are put in place, in the engine's thread. Downloads are
-placed in batches, so that one flush serves many. One failing file stops nothing else; a failure
+Workers only transfer; outcomes are recorded, and downloads are put in place, in the engine's thread: small files by
+tasks that share it, larger ones by threads beside it. One failing file stops nothing else; a failure
 that concerns everything (wrong keys, no bucket) stops trying after a few files and only counts.
 """
 
@@ -22,18 +22,17 @@ from sidecar.state.index import Scope
 from sidecar.transfer.apply import attempt
 from sidecar.transfer.bench import Bench, Done, LeftAlone, Outcome
 from sidecar.transfer.crew import Crew
+from sidecar.transfer.landing import Landed, Landing
 from sidecar.transfer.lane import LARGE, Lane
 from sidecar.transfer.pace import Pace
-from sidecar.transfer.publish import Fetched, Publisher
+from sidecar.transfer.publish import Publisher
 from sidecar.transfer.recorder import Recorder
 from sidecar.transfer.turns import Turn
-from sidecar.tree import Agreed, RelativePath
+from sidecar.tree import RelativePath
 
 log = logging.getLogger(__name__)
 
 SMALL: Final = 32 * 2**10  # bytes; what is larger has work enough for a thread of its own
-_BATCH_FILES: Final = 64
-_BATCH_SECONDS: Final = 0.5
 _HOPELESS: Final = 5  # failures in a row that concern everything, before the rest is only counted
 
 
@@ -61,7 +60,6 @@ class Transfer:
     ) -> None:
         self._bench = bench
         self._recorder = recorder
-        self._publisher = publisher
         self._pace = pace
         self._aside = aside
         self._turn = turn
@@ -70,8 +68,7 @@ class Transfer:
         self._results: SimpleQueue[tuple[Action, Outcome | SyncError]] = SimpleQueue()
         self._loop: Loop | None = None  # likewise
         self._running = self._aside_running = 0
-        self._batch: list[Fetched] = []
-        self._batch_since = 0.0
+        self._landing = Landing(publisher, self._wake, clock)
         self._recorded: set[RelativePath] = set()  # of the lane, in this run
         self._waiting: set[RelativePath] = set()  # handed to the lane, or found there, in this run
         self._hopeless: list[SyncError] = []  # failures in a row that concern everything
@@ -93,12 +90,10 @@ class Transfer:
                 self._aside.lane.wait(self._aside.scope)
                 self._record_ended()
         finally:
-            self._finish()
-            if self._workers is not None:
-                self._workers.dismiss()
-            if self._loop is not None:
-                self._loop.close()
-            self._publish()
+            try:
+                self._finish()
+            finally:
+                self._dismiss()
             self._recorder.commit()
 
     def _take(self, action: Action) -> None:
@@ -119,6 +114,14 @@ class Transfer:
     def _finish(self) -> None:
         while self._running:
             self._collect()
+        self._land(self._landing.all_landed())
+
+    def _dismiss(self) -> None:
+        if self._workers is not None:
+            self._workers.dismiss()
+        self._landing.close()
+        if self._loop is not None:
+            self._loop.close()  # last: the threads wake it
 
     def _record_ended(self) -> None:
         """Record what the lane finished; what is planned of it nevertheless was planned before."""
@@ -150,12 +153,19 @@ class Transfer:
 
     def _work_aside(self, action: Action) -> None:
         self._work(action)
-        if self._loop is not None:
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._loop is not None:  # what the lane brought lands without one
             self._loop.wake()
 
     def _collect(self) -> None:
         assert self._loop is not None
-        while self._loop.busy and self._results.empty():
+        while True:
+            if self._landing.busy:
+                self._land(self._landing.landed())
+            if not (self._loop.busy and self._results.empty()):
+                break
             self._loop.step()
         action, outcome = self._results.get()
         self._aside_running -= action.size > SMALL
@@ -174,7 +184,7 @@ class Transfer:
         elif isinstance(outcome, Done):
             self._recorder.done(action, outcome)
         else:
-            self._gather(outcome)
+            self._landing.add(outcome)
 
     def _failed(self, action: Action, error: SyncError) -> None:
         if isinstance(error, (Throttled, Unreachable)):
@@ -183,44 +193,12 @@ class Transfer:
             self._hopeless.append(error)
         self._recorder.failed(action, error)
 
-    def _gather(self, fetched: Fetched) -> None:
-        if not self._batch:
-            self._batch_since = self._clock()
-        self._batch.append(fetched)
-        if len(self._batch) >= _BATCH_FILES or self._clock() - self._batch_since > _BATCH_SECONDS:
-            self._publish()
-
-    def _publish(self) -> None:
-        batch, self._batch = self._batch, []
-        if not batch:
-            return
-        try:
-            self._publisher.make_durable(batch)
-        except SyncError as error:
-            for fetched in batch:
-                self._publisher.discard(fetched)
-                self._give_back(fetched, error)
-            return
-        placed = [pair for pair in map(self._place, batch) if pair is not None]
-        try:
-            self._publisher.make_names_durable([fetched for fetched, _ in placed])
-        except SyncError as error:  # they are there, but may not survive a power cut: say nothing of them
-            for fetched, _ in placed:
-                self._give_back(fetched, error)
-            return
-        for fetched, agreed in placed:
-            self._bench.space.release(fetched.action.size, kept=True)
-            self._recorder.agreed(fetched.action, agreed, agreed.remote_size)
-
-    def _place(self, fetched: Fetched) -> tuple[Fetched, Agreed] | None:
-        try:
-            local = self._publisher.place(fetched)
-        except SyncError as error:
-            self._give_back(fetched, error)
-            return None
-        remote = fetched.action.remote
-        return fetched, Agreed(remote.path, local, fetched.sha256, remote.etag, remote.size)
-
-    def _give_back(self, fetched: Fetched, error: SyncError) -> None:
-        self._bench.space.release(fetched.action.size, kept=False)
-        self._failed(fetched.action, error)
+    def _land(self, landed: Iterable[Landed]) -> None:
+        outcomes = list(landed)
+        for fetched, outcome in outcomes:  # before anything is recorded: an index that fails must keep no room
+            self._bench.space.release(fetched.action.size, kept=not isinstance(outcome, SyncError))
+        for fetched, outcome in outcomes:
+            if isinstance(outcome, SyncError):
+                self._failed(fetched.action, outcome)
+            else:
+                self._recorder.agreed(fetched.action, outcome, outcome.remote_size)

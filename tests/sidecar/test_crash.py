@@ -89,7 +89,7 @@ def test_a_kill_at_any_point_of_replacing_a_file_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: bool
 ) -> None:
     count = points_in_a_cycle(tmp_path / "dry", monkeypatch, edited=edited)
-    assert count > 8
+    assert count >= 8
 
     def die() -> None:
         raise Killed
