@@ -17,6 +17,7 @@ DEPLOYING: Final = "Deploying"
 RUNNING: Final = "Running"
 EXITED: Final = "Exited"  # nothing runs, but files may be left there
 OFFLINE: Final = status.OFFLINE
+_NAMED: Final = 3  # workloads that a column of kubectl has room for
 
 
 def workloads(
@@ -34,6 +35,12 @@ def workloads(
         )
         for name in names
     ]
+
+
+def names(entries: Sequence[Json]) -> str | None:
+    """``status.workloadNames``, since a column of kubectl shows the first of a list only: ``a, b, c +2``."""
+    named = ", ".join(str(one["name"]) for one in entries[:_NAMED])
+    return (f"{named} +{len(entries) - _NAMED}" if len(entries) > _NAMED else named) or None
 
 
 def _workload(name: str, was: Json, sightings: Sequence[Sighting], kept: list[Directory], now: float) -> Json:

@@ -109,10 +109,13 @@ class DeviceReporter(_Reporter):
         before = device.get("status") or {}
         seen = self._sightings.of_device(namespace, name)
         kept = self._kept(device, seen)
+        workloads = device_status.workloads(before.get("workloads") or (), seen, kept, self._now())
         after: Json = {
-            "workloads": device_status.workloads(before.get("workloads") or (), seen, kept, self._now()) or None,
+            "workloads": workloads or None,
             "lastDataUpload": status.latest(before.get("lastDataUpload"), seen),
         }
+        if "workloadNames" in before or workloads != before.get("workloads"):
+            after["workloadNames"] = device_status.names(workloads)  # a CRD that does not know it is not asked again
         draining, again = self._requests.follow(device, lambda id_: self._drainer.of_device(device, id_))
         if again == 0.0:
             return again  # it has a new version now

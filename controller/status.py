@@ -34,7 +34,14 @@ WARNED_OF: Final = (Says.DATA_AT_RISK, Says.REFUSED, Says.INGRESS_LIMITED, Says.
 PASSING: Final = (DRAINING, *(one.value for one in WARNED_OF))
 
 _NAMED: Final = 5  # devices or pods that a message names
-_VOLATILE: Final = ("pending", "lastDataUpload", "message", "lastTransitionTime", "observedGeneration")
+_VOLATILE: Final = (
+    "pending",
+    "lastDataUpload",
+    "message",
+    "lastTransitionTime",
+    "observedGeneration",
+    "workloadNames",  # follows from what stands beside it
+)
 
 
 @dataclass(frozen=True, slots=True)

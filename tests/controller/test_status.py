@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import replace
 from typing import Any
 
@@ -105,6 +106,14 @@ def test_a_start_is_no_event() -> None:
 )
 def test_the_phase_on_a_device(sightings: list[Sighting], before: str, expected: str) -> None:
     assert device_status.phase_of(before, sightings, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, None), (1, "a"), (3, "a, b, c"), (4, "a, b, c +1"), (26, "a, b, c +23")],
+)
+def test_the_names_that_a_column_has_room_for(count: int, expected: str | None) -> None:
+    assert device_status.names([{"name": letter} for letter in string.ascii_lowercase[:count]]) == expected
 
 
 def pending(before: Any, *sightings: Sighting) -> Any:
@@ -278,6 +287,24 @@ def test_a_device_that_falls_silent_is_offline_and_keeps_the_rest(fleet: Fleet) 
     assert entry["lastDataUpload"] == "2027-01-15T08:00:00Z"
     assert after["pending"]["files"] == 2
     assert fleet.conditions(after)["Syncing"] == ("Unknown", "Offline")
+
+
+def test_a_devices_workloads_are_named_in_one_text_for_kubectls_column(fleet: Fleet) -> None:
+    fleet.say(said())
+    fleet.report()
+    assert fleet.fake.get(DEVICES, "one")["status"]["workloadNames"] == "os-stats"
+
+
+def test_a_crd_that_drops_the_text_is_not_asked_again_and_again(fleet: Fleet) -> None:
+    fleet.say(said())
+    fleet.report()
+    fleet.now += 61
+    fleet.report()  # it answers now
+    fleet.fake.patch(DEVICES, "one", {"status": {"workloadNames": None}}, subresource="status")
+    before = fleet.fake.get(DEVICES, "one")["metadata"]["resourceVersion"]
+    fleet.now += 61
+    fleet.report()
+    assert fleet.fake.get(DEVICES, "one")["metadata"]["resourceVersion"] == before
 
 
 def test_a_warning_is_told_at_pod_device_and_workload_once(fleet: Fleet) -> None:
