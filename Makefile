@@ -64,10 +64,10 @@ bench: $(STAMP) ## measure the sidecar beside its peers and write benchmarks/RES
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
-torture: $(STAMP) ## 100,000 malformed reviews, long storms, then kill sidecars at random under constant change, for long (SEED, MINUTES=10)
+torture: $(STAMP) ## 100,000 malformed reviews, long storms, any acts in any order, then kill sidecars at random under constant change, for long (SEED, MINUTES=10)
 	$(BIN)/python -m tests.torture.reviews $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.torture.fuzz_reviews $(if $(SEED),--seed $(SEED))
-	$(BIN)/pytest tests/faults/long_storms.py
+	$(BIN)/pytest tests/faults/long_storms.py tests/properties/long_machine.py
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 soak: $(STAMP) ## run one sidecar at mixed load, see that nothing of it grows, write benchmarks/SOAK.md (MINUTES=30)

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeVar
 
 from contract.mapping import Direction, Mapping
@@ -19,7 +20,7 @@ from runtime.logs import fields
 from sidecar.budget import BudgetSpent, RequestBudget, cost
 from sidecar.errors import AccessDenied, SyncError
 from sidecar.local.directories import Root
-from sidecar.local.scan import walk
+from sidecar.local.scan import walk_runs
 from sidecar.local.watch import Hints
 from sidecar.mirror import Absences, Mirror
 from sidecar.plan import Action, Download, RemoteFile, plan_egress, plan_egress_of, plan_ingress, plan_ingress_of
@@ -28,6 +29,7 @@ from sidecar.remote.order import ListingOutOfOrder, Ordering
 from sidecar.remote.store import ObjectStore
 from sidecar.reporting.metrics import Metrics
 from sidecar.reporting.progress import Tally
+from sidecar.rescan import Rescan
 from sidecar.selection.attention import Attention, Named, Reconciliation
 from sidecar.selection.filtering import Filter
 from sidecar.selection.patience import Patience
@@ -105,7 +107,7 @@ class Pass:
 
     def _once(self, number: int, select: Callable[[Iterator[Action]], Iterable[Action]]) -> None:
         tools, egress = self._tools, self._mapping.direction is Direction.EGRESS
-        sides, absences = self._sides(), Absences(tools.filter)
+        sides, absences = self._sides(), Absences(tools.filter, self._mapping.delete, self._bench.now())
         plan = self._egress if egress else self._ingress
         self._transfer(number, self._affordable(select(self._settled(plan(number, sides, absences)))))
         attention = tools.attention
@@ -151,10 +153,16 @@ class Pass:
             return
         listing = self._listing_if_possible(sides) if reconciling else None
         started = time.time()
-        yield from plan_egress(sides.walk(), sides.rows(number), listing, now, absences)
+        if listing is None:
+            yield from plan_egress_of(self._rescan(number, sides, absences, now).differing(), now)
+        else:
+            yield from plan_egress(sides.walk(), sides.rows(number), listing, now, absences)
         self._walked_at = started
         if reconciling and self._tally.error is None:
             self._tools.reconciliation.done(number)
+
+    def _rescan(self, number: int, sides: Sides, absences: Absences, now: float) -> Rescan:
+        return Rescan(sides, self._tools.index, number, self._tools.attention, absences, now)
 
     def _ingress(self, number: int, sides: Sides, absences: Absences) -> Iterator[Action]:
         restore = self._mapping.restore
@@ -272,13 +280,12 @@ def ingress_size(root: Root, mappings: Iterable[Mapping]) -> int:
     """Bytes on the device below the directories of ``mappings``, each counted once."""
     directories = sorted({mapping.directory for mapping in mappings})
     outermost = [one for one in directories if not any(other != one and contains(other, one) for other in directories)]
-    return sum(
-        entry.fingerprint.size for directory in outermost for entry in walk(root, directory, lambda _: None, _own)
-    )
+    runs = (run for directory in outermost for run in walk_runs(root, directory, lambda _: None, _without_own))
+    return sum(sum(map(itemgetter(1), run)) for run in runs)
 
 
-def _own(path: str, _directory: bool) -> bool:
-    return path == OWN_DIR
+def _without_own(below: str, names: list[str], _directories: bool) -> list[str]:
+    return names if below or OWN_DIR not in names else [name for name in names if name != OWN_DIR]
 
 
 def _prepended(first: T | None, rest: Iterator[T]) -> Iterator[T]:

@@ -8,8 +8,9 @@ purely, whether to believe it; and removes one by one, each looked at again just
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from contract.mapping import Direction
 from runtime.logs import fields
@@ -25,9 +26,11 @@ from sidecar.sides import Seen
 from sidecar.state.index import Index
 from sidecar.transfer.bench import Bench, Stopping
 from sidecar.transfer.publish import Publisher
-from sidecar.tree import Agreed, RelativePath
+from sidecar.tree import Agreed, Outline, RelativePath
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LEAST_LIMIT: Final = 10  # files that a cycle may always remove: a small directory is tidied, too
 MOST_LIMIT: Final = 1000
@@ -47,22 +50,64 @@ class Absences:
     """What a pass found missing; bounded. Called by the planner for each."""
 
     filter: Filter
+    delete: bool  # of the mapping; without, missing files are only tidied away in the end
+    now: float  # seconds since the epoch
     total: int = 0  # rows without their file, filtered ones included
-    wanted: int = 0  # of those, what a filter does not leave alone
+    wanted: int = 0  # of those, with `delete`, what a filter does not leave alone
     both: list[RelativePath] = field(default_factory=list)
-    one: list[Agreed] = field(default_factory=list)
+    one: list[Agreed] = field(default_factory=list)  # with `delete`
+    newly: list[RelativePath] = field(default_factory=list)  # the others: missing for the first time
+    long_gone: list[RelativePath] = field(default_factory=list)
+    returned: list[RelativePath] = field(default_factory=list)  # marked as missing, and there
 
     def __call__(self, absent: Absent) -> None:
+        row = absent.agreed
         self.total += 1
-        if self.filter.passes_over(absent.agreed.path):
+        if self.filter.passes_over(row.path):
             return  # excluded later, not removed
         if absent.both:
-            if len(self.both) < _KEPT:
-                self.both.append(absent.agreed.path)
-            return
-        self.wanted += 1
-        if len(self.one) < _KEPT:
-            self.one.append(absent.agreed)
+            _keep(self.both, row.path)
+        elif self.delete:
+            self.wanted += 1
+            _keep(self.one, row)
+        else:
+            self._aged(row.path, row.gone_at)
+
+    def outlines(self, rows: list[Outline], find: Callable[[RelativePath], Agreed | None]) -> None:
+        """As a call for each of ``rows``, known to be missing on one side; ``find`` gives the row itself.
+
+        Rows stay for a month after their file has gone, so most of ``rows`` may be known to be missing:
+        where nothing is to follow from that, they cost next to nothing.
+        """
+        self.total += len(rows)
+        if not self.delete:
+            oldest = LONG_GONE - self.now
+            rows = [row for row in rows if row[5] >= 0 or row[5] > oldest]
+        for row in rows:
+            path = RelativePath(row[0])
+            if self.filter.passes_over(path):
+                continue
+            if not self.delete:
+                self._aged(path, -min(row[5], 0.0))
+                continue
+            self.wanted += 1
+            if len(self.one) < _KEPT and (agreed := find(path)) is not None:
+                self.one.append(agreed)
+
+    def back(self, path: RelativePath) -> None:
+        """The file of a row that is marked as missing is there."""
+        _keep(self.returned, path)
+
+    def _aged(self, path: RelativePath, gone_at: float) -> None:
+        if not gone_at:
+            _keep(self.newly, path)
+        elif self.now - gone_at > LONG_GONE:
+            _keep(self.long_gone, path)
+
+
+def _keep(kept: list[T], one: T) -> None:
+    if len(kept) < _KEPT:
+        kept.append(one)
 
 
 def doubt(direction: Direction, seen: Seen, absent: int, wanted: int, limit: int | None) -> str | None:
@@ -115,7 +160,7 @@ class Mirror:
         if self._mapping.delete:
             self._mirror(absences, seen)
         elif self._egress:
-            self._age(absences.one)
+            self._age(absences)
 
     def _mirror(self, absences: Absences, seen: Seen) -> None:
         if self._egress and not self._same_directory(absences):
@@ -159,11 +204,10 @@ class Mirror:
             self._index.set_directory(self._number, now)
         return False
 
-    def _age(self, rows: list[Agreed]) -> None:
-        now = self._bench.now()
-        self._index.mark_gone(self._number, [row.path for row in rows if not row.gone_at], now)
-        old = [row.path for row in rows if row.gone_at and now - row.gone_at > LONG_GONE]
-        self._index.forget(self._number, old)
+    def _age(self, absences: Absences) -> None:
+        self._index.mark_gone(self._number, absences.returned, 0.0)
+        self._index.mark_gone(self._number, absences.newly, absences.now)
+        self._index.forget(self._number, absences.long_gone)
 
     def _sweep(self, rows: list[Agreed]) -> None:
         directory = self._bench.root.identity(self._mapping.directory)

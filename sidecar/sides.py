@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from contract.globs import parents
@@ -16,7 +17,9 @@ from contract.mapping import Direction
 from contract.names import OWN_DIR
 from runtime.logs import fields
 from sidecar.errors import SyncError
-from sidecar.local.scan import Notice, Passed, visit, walk
+from sidecar.local.notices import Notice, Passed
+from sidecar.local.scan import walk_runs
+from sidecar.local.visit import visit
 from sidecar.local.watch import Hints
 from sidecar.plan import RemoteFile
 from sidecar.remote.keys import Collisions, listing_prefix, path_for
@@ -25,9 +28,10 @@ from sidecar.reporting.metrics import Metrics
 from sidecar.reporting.progress import Tally
 from sidecar.selection.attention import Attention, Named
 from sidecar.selection.filtering import Filter
+from sidecar.skim import Take
 from sidecar.state.index import Index
 from sidecar.transfer.bench import Bench
-from sidecar.tree import Agreed, Fingerprint, LocalEntry, NameFault, RelativePath, RemoteEntry
+from sidecar.tree import Agreed, Fingerprint, LocalEntry, NameFault, Outline, RelativePath, RemoteEntry, entry_of
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +83,29 @@ class Sides:
 
     def walk(self) -> Iterator[LocalEntry]:
         """The whole tree."""
+        for run in self.runs():
+            yield from map(entry_of, run)
+
+    def runs(self) -> Iterator[list[Outline]]:
+        """The whole tree, in outline."""
         self._attention.begin_walk()
-        for entry in walk(self._bench.root, self._mapping.directory, self._noticed, self._filter.skips):
-            self.seen.files += 1
+        for run in walk_runs(self._bench.root, self._mapping.directory, self._noticed, self._filter.kept):
+            self.seen.files += len(run)
             if self._ingress:
-                self._tally.ingress_bytes += entry.fingerprint.size
-            yield entry
+                self._tally.ingress_bytes += sum(map(itemgetter(1), run))
+            yield run
         self.seen.walked = True
+
+    def counted(self, take: Take[Outline]) -> Take[Outline]:
+        """The index in outline during a walk."""
+
+        def counting(count: int) -> list[Outline]:
+            rows = take(count)
+            self.seen.rows += len(rows)
+            self._tally.indexed += len(rows)
+            return rows
+
+        return counting
 
     def rows(self, number: int) -> Iterator[Agreed]:
         """The index during a walk: counted, and noted what must be compared later."""
@@ -108,7 +128,7 @@ class Sides:
         names = hints.files | self._attention.take(self._bench.now())
         wanted = {name for name in names if not filter_.passes_over(name)}
         root, directory = self._bench.root, self._mapping.directory
-        for entry in visit(root, directory, wanted, hints.directories, self._noticed, filter_.skips):
+        for entry in visit(root, directory, wanted, hints.directories, self._noticed, filter_.kept):
             yield entry, self._index.get(number, entry.path)
 
     def carry_on(self) -> None:

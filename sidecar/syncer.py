@@ -45,6 +45,7 @@ from sidecar.transfer.lane import Lane
 from sidecar.transfer.pace import Pace
 from sidecar.transfer.publish import Fetched, Publisher
 from sidecar.transfer.turns import SHARE, Turn
+from sidecar.transfer.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,7 @@ class Syncer:
         self._paces = {direction: Pace() for direction in Direction}
         self._lane = Lane(self._own_bench)
         self._sharing = False  # whether ingress waits for egress to end
-        with Root(settings.export_dir) as root, closing(Staging(root)) as staging:
-            Publisher(root, staging, self._index, self._stamp).recover()
+        self._upkeep = Upkeep(self._index)
 
     def stands_on(self, record: OwnerRecord) -> bool:
         """Whether this is still the directory, and the index, that it was made for."""
@@ -130,11 +130,11 @@ class Syncer:
         self._filters.keep(chosen)
         self._attention = {mapping: kept for mapping, kept in self._attention.items() if mapping in chosen}
         self._progress.free_bytes, self._progress.total_bytes, self._progress.floor_bytes = self._space.look()
-        with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
+        with Root(self._settings.export_dir) as root, closing(self._upkeep.staging(root)) as staging:
             publisher = Publisher(root, staging, self._index, self._stamp)
             ingress = [mapping for mapping in chosen if mapping.direction is Direction.INGRESS]
-            if ingress:
-                publisher.age()  # before anything is replaced: what is replaced now is kept until the cycle after next
+            # Before anything is replaced: what is replaced now is kept until the cycle after next.
+            self._tidy(staging, publisher, cycle_of_ingress=bool(ingress))
             if ingress and self._space.has_ceiling:
                 self._space.set_used(ingress_size(root, ingress))
             self._sharing = bool(ingress) and not wait
@@ -173,7 +173,7 @@ class Syncer:
                 if mapping.direction is not Direction.EGRESS:
                     continue
                 filter_, _ = self._filters.refresh(root, mapping)
-                for entry in walk(root, mapping.directory, lambda _: None, filter_.skips):
+                for entry in walk(root, mapping.directory, lambda _: None, filter_.kept):
                     files, size = files + 1, size + entry.fingerprint.size
                     if len(names) < LISTED:
                         names.append(entry.path if mapping.directory == "." else f"{mapping.directory}/{entry.path}")
@@ -204,6 +204,8 @@ class Syncer:
         assert store is not None  # the engine runs no cycle without a link
         assert storage is not None
         attention = self._attention.setdefault(mapping, Attention(self._settings.rescan_interval, self._clock))
+        if mapping.direction is Direction.INGRESS and self._upkeep.barrier is not None:
+            return self._not_begun(mapping, self._upkeep.barrier)
         try:
             filter_ = self._filter(mapping, root)
         except SyncError as error:
@@ -263,7 +265,7 @@ class Syncer:
 
     @contextmanager
     def _own_bench(self, bench: Bench) -> Iterator[Bench]:
-        with Root(self._settings.export_dir) as root, closing(Staging(root)) as staging:
+        with Root(self._settings.export_dir) as root, closing(self._upkeep.staging(root)) as staging:
             yield replace(bench, root=root, staging=staging)
 
     def _turn(self, direction: Direction) -> Turn:
@@ -283,6 +285,12 @@ class Syncer:
         self._metrics.errors.labels(mapping.direction.value, error.reason).inc()
         self._progress.end(mapping)
         return tally
+
+    def _tidy(self, staging: Staging, publisher: Publisher, *, cycle_of_ingress: bool) -> None:
+        try:
+            self._upkeep.tidy(staging, publisher, cycle_of_ingress=cycle_of_ingress)
+        except IndexBroken as error:
+            self._start_index_afresh(error)
 
     def _start_index_afresh(self, error: IndexBroken) -> None:
         self._index.start_afresh(error)

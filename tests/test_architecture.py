@@ -30,6 +30,7 @@ ARROWS: list[tuple[str, tuple[str, ...]]] = [
     ("sidecar/loop.py", ()),
     ("sidecar/errors.py", ()),
     ("sidecar/plan.py", ("sidecar.tree",)),
+    ("sidecar/skim.py", ()),
     ("sidecar/local/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.local")),
     ("sidecar/remote/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.loop", "sidecar.remote")),
     ("sidecar/state/*", ("contract", "runtime", "sidecar.errors", "sidecar.tree", "sidecar.state")),
@@ -88,14 +89,19 @@ SERVING = ("webhook.server", "webhook.serving", "webhook.review", "webhook.metri
 # Library → the only files that may import it.
 ONE_PLACE: dict[str, tuple[str, ...]] = {
     "flask": ("webhook/server.py",),
-    "gunicorn": ("webhook/serving.py",),
+    "gunicorn": ("webhook/serving.py", "webhook/worker.py"),
     "jsonpatch": ("webhook/patch.py", "demo/admission.py"),
     "cryptography": ("webhook/certificates.py",),
     "kubernetes": ("controller/cluster.py", "controller/handlers.py"),
     "kopf": ("controller/handlers.py",),
     "greenlet": ("sidecar/loop.py",),
     "inotify_simple": ("sidecar/local/watch.py",),
-    "sqlite3": ("sidecar/state/index.py", "sidecar/state/index_reader.py", "sidecar/state/database.py"),
+    "sqlite3": (
+        "sidecar/state/index.py",
+        "sidecar/state/index_file.py",
+        "sidecar/state/index_reader.py",
+        "sidecar/state/database.py",
+    ),
     # Only for the default chain of credentials: requests are our own.
     "boto3": ("demo/s3server.py", "demo/bucket.py"),
     "botocore": ("sidecar/remote/credentials.py", "demo/s3server.py", "demo/bucket.py"),
@@ -131,6 +137,7 @@ IO = {
 }
 PURE = (
     "sidecar/plan.py",
+    "sidecar/skim.py",
     "sidecar/tree.py",
     "sidecar/reporting/status.py",
     "sidecar/reporting/tally.py",

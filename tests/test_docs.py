@@ -27,7 +27,7 @@ from controller.settings import Settings as ControllerSettings
 from release import logs_table
 from runtime.environment import SettingsError
 from sidecar.errors import SyncError
-from sidecar.local.scan import Passed
+from sidecar.local.notices import Passed
 from sidecar.reporting import metrics as sidecar_metrics
 from sidecar.reporting.advice import ADVICE, advice
 from sidecar.reporting.progress import Progress

@@ -22,6 +22,7 @@ from runtime.logs import fields
 from webhook.metrics import Metrics
 from webhook.settings import METRICS_LISTEN, Settings
 from webhook.tls import Tls
+from webhook.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
     def _configuration(self) -> dict[str, Any]:
         return {
             "bind": [self._settings.listen],
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "workers": 1,
             "threads": self._settings.threads,
             "keepalive": _KEEP_ALIVE,

@@ -14,7 +14,7 @@ from typing import TextIO
 from contract.mapping import Mapping
 from sidecar.commands.scene import Scene, arrow, sends
 from sidecar.errors import AccessDenied, SyncError
-from sidecar.local.scan import Notice, Passed
+from sidecar.local.notices import Notice, Passed
 from sidecar.mirror import Absences, doubt
 from sidecar.plan import Action, Compare, Download, RemoteFile, Upload, plan_egress, plan_ingress
 from sidecar.remote.keys import key_for, printable
@@ -47,7 +47,7 @@ class DryRun:
 
     def _mapping(self, mapping: Mapping) -> None:
         filter_, seen = self.scene.filter(mapping), Seen()
-        absences = Absences(filter_)
+        absences = Absences(filter_, mapping.delete, self.now())
         number = self.scene.scope(mapping)
         rows = self._rows(number, seen)
         here = self._here(mapping, filter_, seen)

@@ -11,7 +11,8 @@ from contract.storage import Storage
 from sidecar.errors import Misconfigured
 from sidecar.link import Opened, OpenStore
 from sidecar.local.directories import Root
-from sidecar.local.scan import Report, walk
+from sidecar.local.notices import Report
+from sidecar.local.scan import walk
 from sidecar.plan import RemoteFile
 from sidecar.remote.keys import Collisions, listing_prefix, path_for
 from sidecar.remote.order import sort_entries
@@ -75,7 +76,7 @@ class Scene:
 
     def here(self, mapping: Mapping, filter_: Filter, report: Report) -> Iterator[LocalEntry]:
         """The device's side."""
-        return walk(self.root, mapping.directory, report, filter_.skips)
+        return walk(self.root, mapping.directory, report, filter_.kept)
 
     def there(self, mapping: Mapping, filter_: Filter, on_fault: OnFault) -> Iterator[RemoteFile]:
         """The bucket's side, in order whatever order the server has."""

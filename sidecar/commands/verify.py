@@ -18,7 +18,7 @@ from sidecar.commands.bar import Bar
 from sidecar.commands.scene import Scene, arrow, sends
 from sidecar.errors import ChangedWhileReading, SyncError
 from sidecar.local import files
-from sidecar.local.scan import Notice, Passed
+from sidecar.local.notices import Notice, Passed
 from sidecar.plan import RemoteFile, aligned
 from sidecar.remote.keys import key_for, printable
 from sidecar.remote.store import META_SHA256, META_WRITER, ObjectInfo

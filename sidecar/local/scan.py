@@ -3,70 +3,46 @@
 A directory sorts as ``name/``, so that the paths come in the byte order of object keys and the
 walk merges with a listing and with the index. Links, FIFOs, sockets and devices are reported and
 passed over; a directory that cannot be read is reported, and the walk goes on.
+
+What can be asked of a whole directory is asked once, not of each of its files: a million files are a
+million calls of ``stat`` and little else. Reading names is ``names``'; looking at single files is ``visit``'s.
 """
 
 from __future__ import annotations
 
-import heapq
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from typing import Final
 
 from sidecar.errors import SyncError
-from sidecar.local.directories import NotAFile, Root, fingerprint_of, kind_of
-from sidecar.tree import LocalEntry, RelativePath
+from sidecar.local.directories import Root, kind_of
+from sidecar.local.names import WINDOW, Kept, Names, everything, read_names
+from sidecar.local.notices import Notice, Passed, Report, printable, unreadable
+from sidecar.tree import LocalEntry, Outline, entry_of
 
-CONFLICT_MARK: Final = ".conflict-"
 PATH_LIMIT: Final = 1024  # bytes; nothing longer fits a key
+RUN: Final = 1000  # files of one directory that are looked at, and handed on, at once
+_KIND: Final = 0o170000  # the bits that S_ISREG and its like look at
+_REGULAR: Final = stat.S_IFREG
 
 
-class Passed(StrEnum):
-    """Why the walk passed something over."""
-
-    NOT_UTF8 = "not_utf8"
-    TOO_LONG = "name_too_long"
-    SPECIAL = "not_a_file"
-    UNREADABLE = "unreadable"
-    VANISHED = "vanished"
-    MISSING = "missing_source"
+def walk(root: Root, directory: str, report: Report, kept: Kept = everything) -> Iterator[LocalEntry]:
+    """As :func:`walk_runs`, one by one."""
+    for run in walk_runs(root, directory, report, kept):
+        yield from map(entry_of, run)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One thing that the walk passed over; ``name`` is printable."""
+def walk_runs(
+    root: Root, directory: str, report: Report, kept: Kept = everything, window: int = WINDOW
+) -> Iterator[list[Outline]]:
+    """Regular files below ``directory`` of ``root``, paths relative to it, ascending; never an empty list.
 
-    name: str
-    why: Passed
-    detail: str
-
-
-Report = Callable[[Notice], None]
-# Asked with a path below the root and whether it is a directory; true: pass it over in silence.
-Skip = Callable[[str, bool], bool]
-
-
-def nothing(_path: str, _directory: bool) -> bool:
-    """The skip that passes nothing over."""
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class _Child:
-    sort_key: str
-    name: str
-    status: os.stat_result
-
-
-def walk(root: Root, directory: str, report: Report, skip: Skip = nothing) -> Iterator[LocalEntry]:
-    """Regular files below ``directory`` of ``root``, paths relative to it, ascending.
-
-    ``skip`` is asked of everything met; a directory that is skipped is not entered. A missing ``directory`` is
-    reported once and yields nothing. Memory: the names of one directory on each level.
+    Only what is ``kept`` is reported or entered. A missing ``directory`` is reported once and yields nothing.
+    Memory: at most ``window`` names of one directory on each level.
     """
-    below = "" if directory == "." else directory + "/"
     try:
         with root.directory(directory):
             pass
@@ -76,148 +52,138 @@ def walk(root: Root, directory: str, report: Report, skip: Skip = nothing) -> It
     except SyncError as error:
         report(Notice(directory, Passed.UNREADABLE, str(error)))
         return
-    levels = [iter(_children(root, directory, "", report, skip))]
-    trail = [""]
-    while levels:
-        child = next(levels[-1], None)
-        if child is None:
-            levels.pop()
-            trail.pop()
-            continue
-        path = trail[-1] + child.name
-        if stat.S_ISDIR(child.status.st_mode):
-            levels.append(iter(_children(root, below + path, path + "/", report, skip)))
-            trail.append(path + "/")
-        else:
-            yield LocalEntry(RelativePath(path), fingerprint_of(child.status))
+    yield from _Walk(root, directory, report, kept, window).runs()
 
 
-def visit(
-    root: Root,
-    directory: str,
-    names: Iterable[str],
-    directories: Iterable[str],
-    report: Report,
-    skip: Skip = nothing,
-) -> Iterator[LocalEntry]:
-    """As :func:`walk`, of only these ``names`` and all below these ``directories``; what is gone is passed over."""
-    below = "" if directory == "." else directory + "/"
+class _Walk:
+    """A ``trail`` is a path below the start that ends in a slash, empty for the start."""
 
-    def one(path: str) -> Iterator[LocalEntry]:
-        def told(notice: Notice) -> None:
-            inside = "" if notice.name == below + path else notice.name
-            if notice.why is not Passed.MISSING:  # gone again: nothing to say
-                report(Notice(f"{path}/{inside}", notice.why, notice.detail))
+    def __init__(self, root: Root, directory: str, report: Report, kept: Kept, window: int) -> None:
+        self._root = root
+        self._directory = directory
+        self._below = "" if directory == "." else directory + "/"
+        self._report = report
+        self._kept = kept
+        self._window = window
 
-        for entry in walk(root, below + path, told, skip):
-            yield LocalEntry(RelativePath(f"{path}/{entry.path}"), entry.fingerprint)
+    def runs(self) -> Iterator[list[Outline]]:
+        levels = [self._level("")]
+        while levels:
+            for found in levels[-1]:
+                if isinstance(found, str):
+                    levels.append(self._level(found))
+                    break
+                yield found
+            else:
+                levels.pop()
 
-    outermost = _outermost(directories)
-    walked = set(outermost)
-    others = [name for name in names if walked.isdisjoint(_parents(name))]
-    streams = [one(path) for path in outermost if not _name_fault(root, below, path, report)]
-    last = None
-    for entry in heapq.merge(_looked_at(root, below, others, report), *streams, key=lambda entry: entry.path):
-        if entry.path != last:
-            yield entry
-        last = entry.path
-
-
-def _looked_at(root: Root, below: str, names: Iterable[str], report: Report) -> Iterator[LocalEntry]:
-    for name in sorted(name for name in names if not _name_fault(root, below, name, report)):
+    def _level(self, trail: str) -> Iterator[list[Outline] | str]:
+        """Runs of files, and the trails of the directories between them."""
         try:
-            seen = root.look(below + name)
-        except NotAFile as error:
-            report(Notice(name, Passed.SPECIAL, error.detail))
-            continue
-        except SyncError as error:
-            report(Notice(name, Passed.UNREADABLE, str(error)))
-            continue
-        if seen is not None:
-            yield LocalEntry(RelativePath(name), seen)
+            after: str | None = ""
+            while after is not None:
+                names, looked = self._part(trail, after)
+                start = 0
+                for directory in names.directories:
+                    end = bisect_left(names.files, directory, start)
+                    yield from self._slices(trail, names.files[start:end], looked and looked[start:end])
+                    yield trail + directory
+                    start = end
+                yield from self._slices(trail, names.files[start:], looked and looked[start:])
+                after = names.last
+        except (OSError, SyncError) as error:
+            self._cannot_read(trail, error)
+
+    def _part(self, trail: str, after: str) -> tuple[Names, list[Outline] | None]:
+        """The next names below ``trail``, and what they are where these are few."""
+        with self._open(trail) as fd:
+            names = read_names(fd, self._below + trail, self._kept, after, self._window)
+            names.files = self._sound(trail, names.files)
+            names.directories = self._sound(trail, names.directories)
+            looked = self._look(fd, trail, names.files) if len(names.files) <= RUN else None
+        if looked is not None and len(looked) < len(names.files):
+            names.files = [outline[0][len(trail) :] for outline in looked]
+        if names.fault is not None and names.last is None:
+            self._cannot_read(trail, names.fault)  # what was met before that is good
+        return names, looked
+
+    def _slices(self, trail: str, names: list[str], looked: list[Outline] | None) -> Iterator[list[Outline]]:
+        if looked is not None:
+            if looked:
+                yield looked
+            return
+        for first in range(0, len(names), RUN):
+            with self._open(trail) as fd:
+                run = self._look(fd, trail, names[first : first + RUN])
+            if run:
+                yield run
+
+    def _open(self, trail: str) -> AbstractContextManager[int]:
+        return self._root.directory((self._below + trail)[:-1] or ".")
+
+    def _cannot_read(self, trail: str, error: OSError | SyncError) -> None:
+        name = trail or self._directory
+        if isinstance(error, FileNotFoundError):
+            return  # removed since its parent was read
+        if isinstance(error, OSError):
+            self._report(unreadable(name, error))
+        else:
+            self._report(Notice(printable(name), Passed.UNREADABLE, str(error)))
+
+    def _sound(self, trail: str, names: list[str]) -> list[str]:
+        """Those that can be object keys. Names that are short and UTF-8 altogether are so one by one."""
+        if not names:
+            return names
+        joined = "/".join(names)
+        longest = max(map(len, names)) * (1 if joined.isascii() else 4)  # bytes, at most
+        if longest + len(trail.encode()) <= PATH_LIMIT and is_text(joined):
+            return names
+        return [name for name in names if self._is_sound(trail + name.removesuffix("/"))]
+
+    def _is_sound(self, path: str) -> bool:
+        if not is_text(path):
+            self._report(Notice(printable(path), Passed.NOT_UTF8, "the name is not UTF-8; rename the file"))
+        elif len(path.encode()) > PATH_LIMIT:
+            self._report(Notice(path, Passed.TOO_LONG, f"the path is longer than {PATH_LIMIT} bytes"))
+        else:
+            return True
+        return False
+
+    def _look(self, fd: int, trail: str, names: list[str]) -> list[Outline]:
+        """The regular files among ``names``."""
+        look, found = os.stat, list[Outline]()
+        with suppress(OSError):  # one of them is gone, or cannot be looked at: which, is found out below
+            found = [
+                (trail + name, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, 0.0)
+                for name in names
+                if (seen := look(name, dir_fd=fd, follow_symlinks=False)).st_mode & _KIND == _REGULAR
+            ]
+        if len(found) == len(names):
+            return found
+        known = {outline[0]: outline for outline in found}
+        each = (known.get(trail + name) or self._look_at(fd, name, trail + name) for name in names)
+        return [outline for outline in each if outline is not None]
+
+    def _look_at(self, fd: int, name: str, path: str) -> Outline | None:
+        try:
+            seen = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._report(unreadable(path, error))
+            return None
+        if stat.S_ISREG(seen.st_mode):
+            return path, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, 0.0
+        if not stat.S_ISDIR(seen.st_mode):  # else it was a file just now: the next walk enters it
+            kind = kind_of(seen.st_mode)
+            self._report(Notice(printable(path), Passed.SPECIAL, f"it is {kind}, which is never synced"))
+        return None
 
 
-def _outermost(directories: Iterable[str]) -> list[str]:
-    found: list[str] = []
-    for path in sorted(directories, key=lambda path: path + "/"):
-        if not found or not path.startswith(found[-1] + "/"):
-            found.append(path)
-    return found
-
-
-def _parents(path: str) -> Iterator[str]:
-    cut = path.find("/")
-    while cut >= 0:
-        yield path[:cut]
-        cut = path.find("/", cut + 1)
-
-
-def _name_fault(root: Root, below: str, name: str, report: Report) -> bool:
-    """Whether ``name`` cannot be synced; it is reported then, if it is still there."""
+def is_text(name: str) -> bool:
+    """Whether ``name`` is UTF-8 on the disk."""
     try:
-        too_long = len(name.encode()) > PATH_LIMIT
+        name.encode()
     except UnicodeEncodeError:
-        if _is_there(root, below + name):
-            report(Notice(printable(name), Passed.NOT_UTF8, "the name is not UTF-8; rename the file"))
-        return True
-    if too_long and _is_there(root, below + name):
-        report(Notice(name, Passed.TOO_LONG, f"the path is longer than {PATH_LIMIT} bytes"))
-    return too_long
-
-
-def _is_there(root: Root, path: str) -> bool:
-    try:
-        return root.look(path) is not None
-    except SyncError:
-        return True  # no regular file, or out of reach
-
-
-def _children(root: Root, directory: str, trail: str, report: Report, skip: Skip) -> list[_Child]:
-    below = "" if directory == "." else directory + "/"
-    found: list[_Child] = []
-    try:
-        with root.directory(directory) as fd, os.scandir(fd) as entries:
-            for entry in entries:
-                if skip(below + entry.name, entry.is_dir(follow_symlinks=False)):
-                    continue
-                child = _child(entry, trail, report)
-                if child is not None:
-                    found.append(child)
-    except FileNotFoundError:
-        return []  # removed since its parent was read
-    except SyncError as error:
-        report(Notice(printable(trail or directory), Passed.UNREADABLE, str(error)))
-    except OSError as error:
-        report(Notice(printable(trail or directory), Passed.UNREADABLE, error.strerror or str(error)))
-    found.sort(key=lambda child: child.sort_key)
-    return found
-
-
-def _child(entry: os.DirEntry[str], trail: str, report: Report) -> _Child | None:
-    shown = printable(trail + entry.name)
-    try:
-        length = len((trail + entry.name).encode())
-    except UnicodeEncodeError:
-        report(Notice(shown, Passed.NOT_UTF8, "the name is not UTF-8; rename the file"))
-        return None
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        report(Notice(shown, Passed.UNREADABLE, error.strerror or str(error)))
-        return None
-    if length > PATH_LIMIT:
-        report(Notice(shown, Passed.TOO_LONG, f"the path is longer than {PATH_LIMIT} bytes"))
-        return None
-    if stat.S_ISDIR(status.st_mode):
-        return _Child(entry.name + "/", entry.name, status)
-    if stat.S_ISREG(status.st_mode):
-        return _Child(entry.name, entry.name, status)
-    report(Notice(shown, Passed.SPECIAL, f"it is {kind_of(status.st_mode)}, which is never synced"))
-    return None
-
-
-def printable(name: str) -> str:
-    """``name`` as notices show it: bytes that are no text are spelled out."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+        return False
+    return True

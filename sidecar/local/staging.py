@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,14 +34,18 @@ class Incoming:
 
 
 class Staging:
-    """The staging directories below an exported directory. Thread-safe but for :meth:`clear`."""
+    """The staging directories below an exported directory. Thread-safe but for :meth:`clear` and :meth:`sweep`.
 
-    def __init__(self, root: Root) -> None:
+    ``leftovers`` outlives it: names in ``incoming/`` that a failing disk would not let go of.
+    """
+
+    def __init__(self, root: Root, leftovers: set[str]) -> None:
         with root.directory(OWN_DIR, create=True):
             pass
         self.incoming = _keep_open(root, INCOMING)
         self.held = _keep_open(root, HELD)
         self._root = root
+        self._leftovers = leftovers
 
     def close(self) -> None:
         """Release the descriptors."""
@@ -52,8 +56,14 @@ class Staging:
         """Remove what an earlier run left half downloaded; returns how many files."""
         names = os.listdir(self.incoming)
         for name in names:
-            os.unlink(name, dir_fd=self.incoming)
+            self.discard(name)
         return len(names)
+
+    def sweep(self) -> None:
+        """Try once more to remove what could not be removed."""
+        for name in list(self._leftovers):
+            self._leftovers.discard(name)
+            self.discard(name)
 
     @contextmanager
     def create(self, path: str) -> Iterator[Incoming]:
@@ -78,9 +88,13 @@ class Staging:
             os.close(incoming.fd)
 
     def discard(self, name: str) -> None:
-        """Remove a download that is not wanted any more."""
-        with suppress(FileNotFoundError):
+        """Remove a download that is not wanted any more; where the disk refuses, :meth:`sweep` does it later."""
+        try:
             os.unlink(name, dir_fd=self.incoming)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._leftovers.add(name)
 
     def set_apart(self, name: str) -> str:
         """Move a held file of unknown origin to ``.data-sync/lost`` and return its path there: never deleted."""

@@ -17,6 +17,7 @@ import os
 import select
 import stat
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -26,9 +27,11 @@ from inotify_simple import Event, INotify, flags
 from runtime.logs import fields
 from sidecar.errors import SyncError
 from sidecar.local.directories import Root
-from sidecar.local.scan import Skip
 
 log = logging.getLogger(__name__)
+
+# Asked with a path below the root and whether it is a directory; true: pass it over in silence.
+Skip = Callable[[str, bool], bool]
 
 MOST_WATCHES: Final = 100_000  # directories; about 25 MB here and 100 MB in the kernel
 MOST_NAMES: Final = 50_000  # changed names remembered between two cycles; more, and a walk is cheaper

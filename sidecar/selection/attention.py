@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sidecar.errors import SyncError
-from sidecar.local.scan import Notice, printable
+from sidecar.local.notices import Notice, printable
 from sidecar.local.watch import Hints
 from sidecar.tree import RelativePath
 

@@ -17,7 +17,7 @@ from contract.mapping import Direction, Mapping
 from contract.names import OWN_DIR
 from sidecar.errors import Refused, SyncError, from_os_error
 from sidecar.local.directories import Root
-from sidecar.transfer.publish import is_conflict_copy
+from sidecar.transfer.publish import CONFLICT_MARK, is_conflict_copy
 from sidecar.tree import Fingerprint
 
 IGNORE_FILE: Final = ".data-syncignore"
@@ -70,6 +70,23 @@ class Filter:
             if found is not None and not found.negated:
                 return True
         return not directory and not self._included(path)
+
+    def kept(self, below_root: str, names: list[str], directories: bool) -> list[str]:
+        """Those of one directory's ``names`` that :meth:`skips` does not go past, asked of each only where it must.
+
+        ``below_root`` is that directory, with a slash at its end; empty for the exported directory itself.
+        """
+        if self._open and not self._may_be_own(below_root, names):
+            return names
+        return [name for name in names if not self.skips(below_root + name, directories)]
+
+    def _may_be_own(self, below_root: str, names: list[str]) -> bool:
+        """Whether :meth:`_own` may have something to say of any of ``names``."""
+        if below_root in ("", self._start) and not {OWN_DIR, IGNORE_FILE}.isdisjoint(names):
+            return True
+        if below_root.startswith(f"{OWN_DIR}/"):
+            return True
+        return self._egress and CONFLICT_MARK in "/".join(names)
 
     def _included(self, path: str) -> bool:
         return not self._include or self._include.deciding(path) is not None

@@ -16,8 +16,7 @@ from contract.mapping import Mapping
 from runtime.logs import fields
 from sidecar.errors import SyncError
 from sidecar.local.directories import Root
-from sidecar.local.scan import Skip
-from sidecar.local.watch import CannotWatch, Hints, Watch
+from sidecar.local.watch import CannotWatch, Hints, Skip, Watch
 
 log = logging.getLogger(__name__)
 

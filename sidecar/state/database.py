@@ -101,6 +101,27 @@ def connect_to_read(path: str) -> sqlite3.Connection | None:
     return None
 
 
+def open_as_it_stands(path: str) -> sqlite3.Connection | None:
+    """A connection that only reads, and for which nothing has to be written: for a disk that refuses.
+
+    None where the file alone is not all of it (a killed process left a journal), or is none of this format. Nobody
+    else may write to it meanwhile.
+    """
+    with suppress(OSError):
+        if os.stat(path + "-wal").st_size:
+            return None
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(path)}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+        )
+        if _kind_of(connection) == (_APPLICATION, FORMAT):
+            return connection
+        connection.close()
+    except sqlite3.Error:
+        return None
+    return None
+
+
 def set_aside(path: str, error: IndexBroken) -> None:
     """Give a broken file another name.
 

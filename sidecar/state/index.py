@@ -5,7 +5,9 @@ lost row means work done again and never a file forgotten. Rows are read as an a
 a connection of its own, which sees one consistent state while new rows are written.
 
 While the disk is full, what was agreed is kept in memory up to a bound, so that egress goes on; it is
-written when there is room again, and a restart before that costs a HEAD for each such file.
+written when there is room again, and a restart before that costs a HEAD for each such file. A disk that
+is full already when we start may not even let SQLite open the file (it wants room for its journal): then
+the file is read as it stands, which is enough for egress; see :meth:`Index.thaw`.
 
 Not thread-safe: the engine's thread alone uses it. A file that is broken or of an unknown format is
 set aside and a fresh index starts; the reconcile that follows a fresh index moves no body twice.
@@ -17,16 +19,18 @@ import heapq
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Final
 
 from contract.mapping import Mapping
 from runtime.logs import fields
 from sidecar.errors import NoRoom, SyncError
-from sidecar.state.database import IndexBroken, IndexUnusable, connect, open_or_start_afresh, set_aside, translated
-from sidecar.state.ownership import identity
-from sidecar.tree import Agreed, ETag, Fingerprint, RelativePath
+from sidecar.state.database import IndexBroken, IndexUnusable, translated
+from sidecar.state.index_file import IndexFile
+from sidecar.tree import Agreed, ETag, Fingerprint, Outline, RelativePath
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,10 @@ _COLUMNS: Final = "path, size, mtime_ns, ctime_ns, inode, sha256, etag, remote_s
 _SELECT: Final = f"SELECT {_COLUMNS} FROM agreed"  # noqa: S608 - constants
 _INSERT: Final = f"INSERT OR REPLACE INTO agreed (scope, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 ROWS: Final = f"{_SELECT} WHERE scope = ? ORDER BY path"
+_OUTLINES: Final = (
+    "SELECT path, size, mtime_ns, ctime_ns, inode, CASE WHEN gone_at THEN -gone_at ELSE recheck_at END"
+    " FROM agreed WHERE scope = ? ORDER BY path"
+)
 ROW: Final = f"{_SELECT} WHERE scope = ? AND path = ?"
 
 
@@ -72,27 +80,20 @@ class Held:
     cycles_left: int
 
 
-class Index:
+class Index(IndexFile):
     """See the module. Every method raises :class:`IndexUnusable` or :class:`IndexBroken` when the disk fails."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
         self._rows: dict[tuple[int, str], Agreed] = {}
         self._unwritable = False
         self._write_at = _PENDING_ROWS  # rows waiting, at which they are written
-        self._writer = open_or_start_afresh(path)
-        self._identity = identity(path)
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the file that is open here is still the one that has the name: volumes go and come, people tidy."""
-        return identity(self.path) == self._identity
+        super().__init__(path)
 
     def close(self) -> None:
         """Write what is pending and close. Safe to call twice."""
         with suppress(SyncError):
             self.commit()
-        self._writer.close()
+        super().close()
 
     def start_afresh(self, error: IndexBroken) -> None:
         """Set a file that turned out to be broken aside and go on with an empty one.
@@ -100,17 +101,15 @@ class Index:
         Raises:
             IndexUnusable: the disk refuses that too.
         """
-        self._writer.close()
         self._rows.clear()
-        set_aside(self.path, error)
-        self._writer = open_or_start_afresh(self.path)
-        self._identity = identity(self.path)
+        super().start_afresh(error)
 
     def scope(self, scope: Scope) -> int:
         """The number under which rows of ``scope`` are kept; the same in every run."""
         with translated(self.path):
             found = self._writer.execute("SELECT id FROM scope WHERE identity = ?", (scope.identity,)).fetchone()
             if found is None:
+                self.thaw()
                 found = self._writer.execute(
                     "INSERT INTO scope (identity) VALUES (?) RETURNING id", (scope.identity,)
                 ).fetchone()
@@ -138,12 +137,29 @@ class Index:
 
     def _written(self, scope: int) -> Iterator[Agreed]:
         with translated(self.path):
-            reader = connect(self.path)
+            reader = self._reader()
             try:
                 for row in reader.execute(ROWS, (scope,)):
                     yield agreed_row(row)
             finally:
                 reader.close()
+
+    @contextmanager
+    def outlines(self, scope: int) -> Iterator[Callable[[int], list[Outline]]]:
+        """What :meth:`rows` gives, in outline, to be taken some at a time."""
+        self._tried_to_write()
+        if self._rows:
+            rest = map(_outline, self.rows(scope))
+            yield lambda count: list(islice(rest, count))
+            return
+        with translated(self.path):
+            reader = self._reader()
+        try:
+            with translated(self.path):
+                cursor = reader.execute(_OUTLINES, (scope,))
+            yield partial(_fetched, self.path, cursor)
+        finally:
+            reader.close()
 
     def get(self, scope: int, path: RelativePath) -> Agreed | None:
         """The row of one path; None where nothing was agreed."""
@@ -206,17 +222,6 @@ class Index:
         self._transaction(lambda: self._writer.executemany(_INSERT, values))
         self._rows.clear()
 
-    def _transaction(self, statements: Callable[[], object]) -> None:
-        with translated(self.path):
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                statements()
-                self._writer.execute("COMMIT")
-            except sqlite3.Error:
-                with suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
-                raise
-
     def forget(self, scope: int, paths: Iterable[RelativePath]) -> None:
         """Drop the rows of ``paths``. Never urgent: on a disk that refuses, they stay until the next time."""
         values = [(scope, path) for path in paths]
@@ -236,6 +241,7 @@ class Index:
 
     def set_directory(self, scope: int, identity: str) -> None:
         """Note the directory, durably."""
+        self.thaw()
         with translated(self.path):
             self._writer.execute("UPDATE scope SET directory = ? WHERE id = ?", (identity, scope))
 
@@ -252,6 +258,7 @@ class Index:
     def hold(self, path: str, new_inode: int, expected: Fingerprint | None, cycles: int) -> int:
         """Announce, durably, that the file ``path`` is about to be swapped out; returns the number to hold it under."""
         old = (expected.size, expected.mtime_ns, expected.ctime_ns, expected.inode) if expected else (None,) * 4
+        self.thaw()
         with translated(self.path):
             row = self._writer.execute(
                 "INSERT INTO held (path, new_inode, size, mtime_ns, ctime_ns, inode, cycles_left)"
@@ -273,11 +280,13 @@ class Index:
 
     def age_held(self) -> None:
         """One cycle has passed."""
+        self.thaw()
         with translated(self.path):
             self._writer.execute("UPDATE held SET cycles_left = cycles_left - 1 WHERE cycles_left > 0")
 
     def release(self, number: int) -> None:
         """Forget a held file: it was dealt with."""
+        self.thaw()
         with translated(self.path):
             self._writer.execute("DELETE FROM held WHERE id = ?", (number,))
 
@@ -286,6 +295,15 @@ def agreed_row(row: tuple[str, int, int, int, int, bytes, str, int, float, float
     path, size, mtime, ctime, inode, sha256, etag, remote_size, recheck_at, gone_at = row
     local = Fingerprint(size, mtime, ctime, inode)
     return Agreed(RelativePath(path), local, sha256, ETag(etag), remote_size, recheck_at, gone_at)
+
+
+def _fetched(path: str, cursor: sqlite3.Cursor, count: int) -> list[Outline]:
+    with translated(path):
+        return cursor.fetchmany(count)
+
+
+def _outline(row: Agreed) -> Outline:
+    return *_fingerprint_columns(row), -row.gone_at if row.gone_at else row.recheck_at
 
 
 def _path(row: Agreed) -> str:

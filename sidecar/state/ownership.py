@@ -9,6 +9,7 @@ application mounts the directory.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -70,7 +71,7 @@ class Lock:
                 return True
             self.release()
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = self._open()
         except OSError as error:
             raise from_os_error("lock", self._path, error) from error
         try:
@@ -83,6 +84,15 @@ class Lock:
             raise from_os_error("lock", self._path, error) from error
         self._fd = fd
         return True
+
+    def _open(self) -> int:
+        flags = os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(self._path, flags | os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            return os.open(self._path, flags | os.O_RDONLY)  # which locks as well
 
     def release(self) -> None:
         """Give it up; the next sidecar takes it at its next try."""

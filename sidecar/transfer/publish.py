@@ -25,6 +25,7 @@ from sidecar.local.directories import NotAFile, Root, fingerprint_of, look_at
 from sidecar.local.staging import Staging
 from sidecar.local.syscalls import Unsupported, exchange, rename_new, syncfs
 from sidecar.plan import Download
+from sidecar.state.database import IndexBroken
 from sidecar.state.index import Held, Index
 from sidecar.tree import Fingerprint
 
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 HOLD_CYCLES: Final = 2  # how long a replaced file may still be written to by someone who had it open
 _FEW: Final = 3  # up to this many files, fsync of each is cheaper than syncfs of all
+CONFLICT_MARK: Final = ".conflict-"
 _CONFLICT = re.compile(r"\.conflict-\d{8}T\d{6}Z(-\d+)?$")
 
 
@@ -114,31 +116,50 @@ class Publisher:
             return
         except OSError as error:
             raise from_os_error("remove", path, error) from error
-        self._settle(Held(number, path, 0, expected, HOLD_CYCLES), interrupted=False)
+        self._settle(Held(number, path, 0, expected, HOLD_CYCLES))
 
     def discard(self, fetched: Fetched) -> None:
         """Give up a download that was not placed."""
         self._staging.discard(fetched.staged)
 
     def recover(self) -> None:
-        """At start: deal with what a killed run left in staging."""
+        """At start: deal with what a killed run left in staging.
+
+        Raises:
+            LocalFault, IndexUnusable: it cannot be looked at.
+        """
         cleared = self._staging.clear()
         if cleared:
             log.info("unfinished downloads removed", **fields(files=cleared))
         for held in self._index.held():
-            self._settle(held, interrupted=True)
+            self._settle_or_keep(held)
         known = {str(held.id) for held in self._index.held()}
-        for name in os.listdir(self._staging.held):
-            if name not in known:
-                kept = self._staging.set_apart(name)
-                log.error("a replaced file of unknown origin was kept", **fields(path=kept))
+        try:
+            for name in os.listdir(self._staging.held):
+                if name not in known:
+                    kept = self._staging.set_apart(name)
+                    log.error("a replaced file of unknown origin was kept", **fields(path=kept))
+        except OSError as error:
+            raise from_os_error("recover", "staging", error) from error
 
     def age(self) -> None:
-        """Once an ingress cycle: let go of replaced files that nobody can be writing to any more."""
+        """Once an ingress cycle: let go of replaced files that nobody can be writing to any more.
+
+        Raises:
+            NoRoom, IndexUnusable: it could not be noted that a cycle has passed; they are held for longer.
+        """
         self._index.age_held()
         for held in self._index.held():
             if held.cycles_left <= 0:
-                self._settle(held, interrupted=False)
+                self._settle_or_keep(held)
+
+    def _settle_or_keep(self, held: Held) -> None:
+        try:
+            self._settle(held)
+        except IndexBroken:
+            raise
+        except SyncError as error:  # the file is held, and the next cycle comes by again
+            log.debug("replaced file not let go", **fields(path=held.path, error=str(error)))
 
     def _swap_in(self, fetched: Fetched, directory: int, name: str) -> None:
         incoming = self._staging.incoming
@@ -162,13 +183,13 @@ class Publisher:
         action = fetched.action
         expected = None if action.local_edited or action.local is None else action.local
         number = self._index.hold(fetched.path, fetched.placed.inode, expected, HOLD_CYCLES)
-        held = str(number)
+        held = Held(number, fetched.path, fetched.placed.inode, expected, HOLD_CYCLES)
         try:
-            self._exchange(fetched, directory, name, held)
+            self._exchange(fetched, directory, name, str(number))
         except OSError:
-            self._index.release(number)
+            self._settle_or_keep(held)  # which finds that nothing was exchanged
             raise
-        self._settle(Held(number, fetched.path, fetched.placed.inode, expected, HOLD_CYCLES), interrupted=False)
+        self._settle(held)
 
     def _exchange(self, fetched: Fetched, directory: int, name: str, held: str) -> None:
         """Afterwards ``name`` is the download, and ``held/<held>`` is what had that name."""
@@ -185,22 +206,38 @@ class Publisher:
             os.rename(held, fetched.staged, src_dir_fd=staging.held, dst_dir_fd=staging.incoming)
             raise
 
-    def _settle(self, held: Held, *, interrupted: bool) -> None:
-        """Decide about one held file: drop it, keep holding it, or keep it beside its successor."""
-        name = str(held.id)
+    def _settle(self, held: Held) -> None:
+        """Decide about one held file: drop it, keep holding it, or keep it beside its successor.
+
+        Raises:
+            SyncError: the disk refused; it is held still.
+        """
         try:
-            status = os.stat(name, dir_fd=self._staging.held, follow_symlinks=False)
+            status = os.stat(str(held.id), dir_fd=self._staging.held, follow_symlinks=False)
         except FileNotFoundError:
             self._index.release(held.id)
             return
-        if interrupted and (status.st_ino == held.new_inode or self._still_in_place(held, status)):
-            os.unlink(name, dir_fd=self._staging.held)  # the exchange never happened; the bucket has this
-            self._index.release(held.id)
-        elif not _unchanged(fingerprint_of(status), held.expected) or not stat.S_ISREG(status.st_mode):
-            self._keep_beside(held, name)
-        elif held.cycles_left <= 0:
-            os.unlink(name, dir_fd=self._staging.held)
-            self._index.release(held.id)
+        except OSError as error:
+            raise from_os_error("look at", held.path, error) from error
+        try:
+            self._settle_found(held, status)
+        except OSError as error:
+            raise from_os_error("let go of", held.path, error) from error
+
+    def _settle_found(self, held: Held, status: os.stat_result) -> None:
+        if status.st_ino == held.new_inode:
+            self._let_go(held)  # the exchange never happened: the bucket has this
+        elif _unchanged(fingerprint_of(status), held.expected) and stat.S_ISREG(status.st_mode):
+            if held.cycles_left <= 0:
+                self._let_go(held)
+        elif self._still_in_place(held, status):
+            self._let_go(held)  # it was linked, and never replaced
+        else:
+            self._keep_beside(held)
+
+    def _let_go(self, held: Held) -> None:
+        os.unlink(str(held.id), dir_fd=self._staging.held)
+        self._index.release(held.id)
 
     def _still_in_place(self, held: Held, status: os.stat_result) -> bool:
         with suppress(SyncError):
@@ -208,7 +245,8 @@ class Publisher:
             return there is not None and there.inode == status.st_ino
         return False
 
-    def _keep_beside(self, held: Held, name: str) -> None:
+    def _keep_beside(self, held: Held) -> None:
+        name = str(held.id)
         parent, _, base = held.path.rpartition("/")
         with self._root.directory(parent or ".", create=True) as directory:
             for copy in conflict_names(base, self._stamp(), COMPONENT_LIMIT):
@@ -218,6 +256,8 @@ class Publisher:
                     continue
                 os.fsync(directory)
                 break
+            else:
+                return  # so many copies within a second: held until there is a name
         self._index.release(held.id)
         kept = f"{parent}/{copy}" if parent else copy
         log.warning("local edit kept beside the version from the bucket", **fields(path=held.path, kept=kept))

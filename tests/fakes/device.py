@@ -102,6 +102,16 @@ class Device:
         self.close()
         self.start()
 
+    def kill(self) -> None:
+        """End this process without a word: what was not written is forgotten."""
+        if (lock := self.engine._lock)._fd is not None:
+            os.close(lock._fd)  # as the end of a process does
+            lock._fd = None
+        if (syncer := self.engine._syncer) is not None:
+            syncer._index._rows.clear()
+            syncer.close()
+            self.engine._syncer = None
+
     def close(self) -> None:
         """End this process in order."""
         self.engine._close()
@@ -158,13 +168,27 @@ class Device:
             if file.is_file() and not file.is_symlink() and OWN_DIR not in file.relative_to(top).parts
         }
 
+    def held_or_visible(self) -> list[str]:
+        """The contents of all files on the device that are somebody's: those, and the replaced ones that are held."""
+        held = self.export / OWN_DIR / "staging/held"
+        return [*self.files().values(), *(file.read_text() for file in held.iterdir())]
+
     def put(self, key: str, body: str, metadata: dict[str, str] | None = None) -> ETag:
         """Write an object as somebody else does."""
         return self.store.put(ObjectKey(key), body.encode(), metadata or {})
 
+    def remove(self, key: str) -> None:
+        """Remove an object as somebody else does."""
+        self.store.objects.pop(ObjectKey(key), None)
+
+    def stored(self) -> dict[str, tuple[str, dict[str, str]]]:
+        """Every object with its content and metadata."""
+        found = sorted(self.store.objects.items())
+        return {key: (stored.body.decode("utf-8", "replace"), stored.info.metadata) for key, stored in found}
+
     def objects(self) -> dict[str, str]:
         """Every object with its content."""
-        return {key: stored.body.decode("utf-8", "replace") for key, stored in sorted(self.store.objects.items())}
+        return {key: body for key, (body, _) in self.stored().items()}
 
     def requests(self) -> list[str]:
         """Operations since the last call."""

@@ -170,7 +170,31 @@ def test_inodes_that_run_out_are_a_limit_too(disk: Disk, tmp_path: Path, s3_serv
 
 
 @pytest.mark.timeout(300)
-def test_a_read_only_disk_is_said_and_picked_up_when_it_can_be_written(
+def test_a_start_on_a_full_disk_sends_what_is_there_and_fetches_when_there_is_room(
+    disk: Disk, tmp_path: Path, s3_server: S3Server, bucket: str
+) -> None:
+    disk.mount("size=16m")
+    both = pair(tmp_path, s3_server, bucket, DATA_SYNC_MIN_FREE="1")
+    both.write("a", b"1")
+    assert both.sidecar.once() == 0
+    both.write("a", b"2")
+    both.write("b", b"3")
+    filler = disk.fill("filler")
+    both.put("c", b"4" * 100_000)
+    with both.sidecar:
+        both.wait_sent("a", b"2")
+        both.wait_sent("b", b"3")
+        both.sidecar.wait_for(lambda: bool(errors(both, "ingress")), "it says why nothing is fetched")
+        assert "index can only be read; only egress goes on" in [line["message"] for line in both.sidecar.lines()]
+        assert both.sidecar.get("/livez")[0] == 200
+        assert both.arrived("c") is None
+        filler.unlink()
+        both.wait_arrived("c", b"4" * 100_000)
+    assert both.sidecar.once() == 0
+
+
+@pytest.mark.timeout(300)
+def test_a_read_only_disk_is_said_and_sent_from_and_picked_up_when_it_can_be_written(
     disk: Disk, tmp_path: Path, s3_server: S3Server, bucket: str
 ) -> None:
     disk.mount("size=32m")
@@ -178,12 +202,22 @@ def test_a_read_only_disk_is_said_and_picked_up_when_it_can_be_written(
     both.write("a", b"1")
     assert both.sidecar.once() == 0
     both.put("b", b"2")
+    both.write("unsent", b"before the disk went read-only")
     disk.again("ro")
     with both.sidecar:
-        both.sidecar.wait_for(lambda: bool(both.sidecar.status()["waiting_for"]), "it says what it waits for")
+        both.wait_sent("unsent", b"before the disk went read-only")
+        both.sidecar.wait_for(lambda: bool(errors(both, "ingress")), "it says why nothing is fetched")
         assert both.sidecar.get("/livez")[0] == 200
         assert both.arrived("b") is None
         disk.again("rw")
         both.wait_arrived("b", b"2")
         both.write("c", b"3")
         both.wait_sent("c", b"3")
+
+
+def errors(both: Pair, direction: str) -> list[str]:
+    """The last errors that ``/status`` tells of the mappings of one direction."""
+    mappings = both.sidecar.status()["mappings"]
+    return [
+        mapping["last_error"] for mapping in mappings if mapping["direction"] == direction and mapping["last_error"]
+    ]

@@ -1,216 +1,25 @@
-"""Any order of acts on both sides, kills at any of our system calls, and a model that says what must be left.
+"""The machine of ``machine.py``, the same few runs each time: on the fake store, and on a real server.
 
-The engine, the index and the disk are real; the store is the fake, whose promises ``conformance`` holds
-to those of real servers. What the workload or a stranger wrote last must be on both sides at the end, and
-what one of them wrote and only we replaced must be there under another name.
+What a run tries should not depend on luck here; ``long_machine.py`` tries others.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import run_state_machine_as_test
 
-from sidecar.errors import Unreachable
-from sidecar.local import staging
-from sidecar.state.index import Index
-from sidecar.transfer import publish
-from tests.fakes.device import Device
-
-NAMES = st.sampled_from(["a", "b", "d/a", "d/b", "d.x"])
+from demo.s3server import S3Server
+from tests.properties.machine import BothSides, on_server
 
 
-class Killed(BaseException):
-    """The process ends here."""
+@pytest.mark.timeout(600)
+def test_any_acts_in_any_order_lose_nothing() -> None:
+    few = settings(max_examples=25, stateful_step_count=30, derandomize=True)
+    run_state_machine_as_test(BothSides, settings=few)
 
 
-@contextlib.contextmanager
-def killed_at(point: int) -> Iterator[None]:
-    """The process dies at its ``point``-th call that changes disk or index; a request counts as well."""
-    count = 0
-
-    def around(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == point:
-                raise Killed
-            return function(*args, **kwargs)
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("exchange", "rename_new"):
-            patch.setattr(publish, name, around(getattr(publish, name)))
-        for name in ("hold", "release", "commit"):
-            patch.setattr(Index, name, around(getattr(Index, name)))
-        patch.setattr(staging.Staging, "discard", around(staging.Staging.discard))
-        patch.setattr("sidecar.transfer.publish.os.rename", around(os.rename))
-        patch.setattr("sidecar.transfer.publish.os.unlink", around(os.unlink))
-        yield
-
-
-class BothSides(RuleBasedStateMachine):
-    """``out`` → ``sent``, ``remote`` → ``in``. Every content is written once in a run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._directory = Path(tempfile.mkdtemp(prefix="machine-"))
-        self._written = 0
-        self._out: dict[str, str] = {}  # the workload's files, as it left them
-        self._remote: dict[str, str] = {}  # the strangers' objects, as they left them
-        self._edits: dict[str, str] = {}  # the workload's last words on what ingress brought, by name
-        self._foreign: dict[str, str] = {}  # a stranger's words over what egress sent, by key
-
-    @initialize()
-    def start(self) -> None:
-        """A device with nothing on it."""
-        self._device = Device(
-            self._directory,
-            egress=[{"source": "out", "target": "sent"}],
-            ingress=[{"source": "remote", "target": "in"}],
-            reconcile_interval=30.0,
-        )
-
-    def teardown(self) -> None:
-        """At the end of each run all is proved."""
-        if hasattr(self, "_device"):
-            try:
-                self._prove()
-            finally:
-                self._device.close()
-        shutil.rmtree(self._directory)
-
-    @rule(name=NAMES)
-    def workload_writes(self, name: str) -> None:
-        """A file for the bucket, a new one or over an old one."""
-        self._out[name] = self._content("own")
-        self._device.write(f"out/{name}", self._out[name], age=100)
-
-    @rule(name=NAMES)
-    def workload_removes(self, name: str) -> None:
-        """Its object stays."""
-        (self._device.export / "out" / name).unlink(missing_ok=True)
-        self._out.pop(name, None)
-
-    @rule(name=NAMES)
-    def workload_edits(self, name: str) -> None:
-        """What ingress brought; its own earlier edit goes if that is what it finds there."""
-        path = self._device.export / "in" / name
-        if path.exists():
-            self._destroyed(path.read_text())
-            self._edits[name] = self._content("edit")
-            self._device.write(f"in/{name}", self._edits[name], age=100)
-
-    @rule(name=NAMES)
-    def workload_removes_what_came(self, name: str) -> None:
-        """It comes again."""
-        path = self._device.export / "in" / name
-        if path.exists():
-            self._destroyed(path.read_text())
-            path.unlink()
-
-    @rule(name=NAMES)
-    def stranger_writes(self, name: str) -> None:
-        """An object for the device."""
-        self._remote[name] = self._content("remote")
-        self._device.put(f"remote/{name}", self._remote[name])
-
-    @rule(name=NAMES)
-    def stranger_removes(self, name: str) -> None:
-        """Its file stays."""
-        self._remote.pop(name, None)
-        self._device.store.objects.pop(f"remote/{name}", None)  # type: ignore[call-overload]
-
-    @rule(name=NAMES)
-    def stranger_writes_over_what_was_sent(self, name: str) -> None:
-        """Once a key in a run: more often is contention, which waits for an hour."""
-        key = f"sent/{name}"
-        if key in self._device.objects() and key not in self._foreign:
-            self._foreign[key] = self._content("stranger")
-            self._device.put(key, self._foreign[key])
-
-    @rule(seconds=st.sampled_from([1.0, 20.0, 70.0]))
-    def time_passes(self, seconds: float) -> None:
-        """On every clock."""
-        self._device.pass_time(seconds)
-
-    @rule()
-    def cycle(self) -> None:
-        """Undisturbed."""
-        self._device.pass_time(1)
-        self._device.cycle()
-
-    @rule(failing=st.sampled_from(["put", "get", "head", "list", "copy"]))
-    def cycle_with_a_server_that_fails(self, failing: str) -> None:
-        """One kind of request goes nowhere."""
-
-        def fail(operation: str, key: str) -> None:
-            if operation == failing:
-                raise Unreachable(operation, key, "down")
-
-        self._device.pass_time(1)
-        self._device.store.before = fail
-        self._device.cycle()
-        self._device.store.before = lambda _operation, _key: None
-
-    @rule(point=st.integers(1, 40))
-    def cycle_that_is_killed(self, point: int) -> None:
-        """At any of its steps; then the next process starts."""
-        self._device.pass_time(1)
-        with killed_at(point), contextlib.suppress(Killed):
-            self._device.cycle()
-        if self._device.engine._lock._fd is not None:
-            os.close(self._device.engine._lock._fd)  # as the end of a process does
-            self._device.engine._lock._fd = None
-        if (syncer := self._device.engine._syncer) is not None:
-            syncer._index._rows.clear()  # what was not written yet is forgotten
-            syncer.close()
-            self._device.engine._syncer = None
-        self._device.start()
-
-    @invariant()
-    def what_is_visible_is_whole(self) -> None:
-        """Every content ends with its mark; nothing else was ever written."""
-        if hasattr(self, "_device"):
-            bodies = [*self._device.files("in").values(), *self._device.objects().values()]
-            assert [body for body in bodies if not body.endswith("|")] == []
-
-    def _prove(self) -> None:
-        for _ in range(4):
-            self._device.pass_time(70)
-            self._device.cycle()
-        files, objects = self._device.files(), self._device.objects()
-        for name, content in self._out.items():
-            assert objects[f"sent/{name}"] == content, f"out/{name} is not in the bucket"
-        for name, content in self._remote.items():
-            on_disk = files[f"in/{name}"]
-            assert on_disk in (content, self._edits.get(name)), f"remote/{name} is not on the device"
-        for name, content in self._edits.items():
-            assert content in files.values(), f"the edit of in/{name} is gone"
-        for key, content in self._foreign.items():
-            assert content in objects.values(), f"what a stranger wrote to {key} is gone"
-        assert os.listdir(self._device.export / ".data-sync/staging/incoming") == []
-        assert not (self._device.export / ".data-sync/lost").exists()
-
-    def _content(self, author: str) -> str:
-        self._written += 1
-        return f"{author}-{self._written}" + "x" * (self._written % 7) + "|"
-
-    def _destroyed(self, content: str) -> None:
-        self._edits = {name: edit for name, edit in self._edits.items() if edit != content}
-
-
-TestBothSides = BothSides.TestCase
-# The same runs each time: what a run tries should not depend on luck here. More of them, at random: set both higher.
-TestBothSides.settings = settings(max_examples=8, stateful_step_count=20, derandomize=True)
-TestBothSides.pytestmark = [pytest.mark.timeout(600)]  # type: ignore[attr-defined]
+@pytest.mark.timeout(600)
+def test_any_acts_in_any_order_lose_nothing_on_a_real_server(s3_server: S3Server) -> None:
+    few = settings(max_examples=8, stateful_step_count=20, derandomize=True)
+    run_state_machine_as_test(on_server(s3_server), settings=few)

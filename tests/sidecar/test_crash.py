@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sidecar.local import staging, syscalls
+from sidecar.state.database import IndexBroken
 from sidecar.state.index import Index
 from sidecar.transfer import publish
 from tests.fakes.device import Device
@@ -203,3 +204,19 @@ def test_half_a_download_of_an_earlier_run_is_removed(tmp_path: Path) -> None:
         device.restart()
         device.ingress()
         assert os.listdir(device.export / ".data-sync/staging/incoming") == []
+
+
+def test_an_index_that_turns_out_broken_while_staging_is_tidied_is_started_afresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(index: Index) -> None:
+        monkeypatch.undo()
+        raise IndexBroken("use", index.path, "database disk image is malformed")
+
+    with prepared(tmp_path, edited=False) as device:
+        monkeypatch.setattr(Index, "held", broken)
+        for _ in range(3):
+            device.pass_time(1)
+            assert device.ingress().error is None
+        assert device.read("in/a") == "remote"
+        assert (device.export / ".data-sync/index.broken").exists()

@@ -17,7 +17,8 @@ from sidecar.errors import ChangedWhileReading, NoRoom
 from sidecar.limits import Bandwidth, Floor, Space
 from sidecar.local import files
 from sidecar.local.directories import NotADirectory, NotAFile, Root
-from sidecar.local.scan import Notice, Passed, walk
+from sidecar.local.notices import Notice, Passed
+from sidecar.local.scan import walk
 from sidecar.local.syscalls import open_beneath
 from sidecar.selection.patience import LONGEST, Patience
 

@@ -15,7 +15,8 @@ from contract.mapping import Direction, Mapping
 from sidecar.state.index import Index, Scope
 from sidecar.selection.filtering import Filter
 from sidecar.local.directories import Root
-from sidecar.local.scan import walk
+from sidecar.local.scan import walk, walk_runs
+from sidecar.skim import skim
 from sidecar.plan import plan_egress
 from sidecar.tree import Agreed, ETag
 
@@ -24,11 +25,13 @@ index = Index(sys.argv[2])
 scope = index.scope(Scope("e", "b", mapping, "id"))
 with Root(sys.argv[1]) as root:
     def files():
-        return walk(root, ".", print, Filter(mapping).skips)
+        return walk(root, ".", print, Filter(mapping).kept)
     for entry in files():
         index.record(scope, Agreed(entry.path, entry.fingerprint, b"x" * 32, ETag("etag"), 0))
     absent = []
     planned = sum(1 for _ in plan_egress(files(), index.rows(scope), None, time.time(), absent.append))
+    with index.outlines(scope) as take:
+        planned += sum(1 for _ in skim(walk_runs(root, ".", print, Filter(mapping).kept), take, absent.extend))
 index.close()
 print(planned, len(absent), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

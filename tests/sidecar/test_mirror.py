@@ -349,6 +349,38 @@ def test_rows_of_files_that_are_long_gone_are_forgotten(tmp_path: Path) -> None:
         assert len(device.objects()) == 4, "the object stays"
 
 
+def test_a_file_that_came_back_as_it_was_is_missing_anew_when_it_goes_again(tmp_path: Path) -> None:
+    with sending(tmp_path, delete=False) as device:
+        index = device.engine._syncer._index  # type: ignore[union-attr]
+        device.write("out/below/a", "1")
+        device.egress()
+        for path in (("out/below", "aside"), ("aside", "out/below")):  # a volume that was not there for a while
+            (device.export / path[0]).rename(device.export / path[1])
+            device.pass_time(601)
+            device.egress()
+            gone = [bool(row.gone_at) for row in index.rows(1) if row.path == "below/a"]
+            assert gone == [path[1] == "aside"]
+        device.pass_time(31 * 86_400)
+        remove(device, "out/below/a")
+        device.egress()
+        assert len(list(index.rows(1))) == 5, "only now is it missing"
+
+
+def test_rows_that_are_known_to_be_missing_cost_no_look_at_the_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sending(tmp_path, delete=False) as device:
+        index = device.engine._syncer._index  # type: ignore[union-attr]
+        remove(device, "out/000", "out/001")
+        device.pass_time(601)
+        device.egress()
+        asked: list[str] = []
+        monkeypatch.setattr(index, "get", lambda _scope, path: asked.append(path))
+        device.pass_time(601)
+        tally = device.egress()
+        assert (asked, tally.indexed, tally.result) == ([], 4, Result.OK)
+
+
 def test_an_empty_mount_forgets_nothing_however_long(tmp_path: Path) -> None:
     with sending(tmp_path, delete=False) as device:
         index = device.engine._syncer._index  # type: ignore[union-attr]

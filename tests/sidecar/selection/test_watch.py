@@ -13,7 +13,8 @@ from sidecar import sides
 from sidecar.local import scan
 from sidecar.local import watch as watch_module
 from sidecar.local.directories import Root
-from sidecar.local.scan import Notice, Passed, visit
+from sidecar.local.notices import Notice, Passed
+from sidecar.local.visit import visit
 from sidecar.local.watch import CannotWatch, Hints, Watch
 from sidecar.reporting.progress import Result
 from sidecar.selection.attention import Attention
@@ -137,13 +138,13 @@ class Walks:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        real = scan.walk
+        real = scan.walk_runs
 
-        def walk(*args: object) -> object:
+        def walk_runs(*args: object) -> object:
             self.count += 1
             return real(*args)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(sides, "walk", walk)
+        monkeypatch.setattr(sides, "walk_runs", walk_runs)
 
 
 @pytest.fixture
