@@ -25,6 +25,7 @@ from sidecar.remote.etags import bare
 from sidecar.remote.failures import Garbled, UploadGone
 from sidecar.remote.objects import condition_headers, described, head_object, told_etag
 from sidecar.remote.orphans import Orphans
+from sidecar.remote.signing import Header
 from sidecar.remote.store import META_SHA256, Condition, IfAbsent, ObjectOptions, Parts
 from sidecar.remote.uploads import Begun, Intent, Uploads
 from sidecar.tree import ETag, ObjectKey
@@ -49,13 +50,14 @@ def part_size(size: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The object that is to be: ``size`` is about how many bytes it will have."""
+    """The object that is to be: ``size`` is about how many bytes it will have, ``headers`` come beside the others."""
 
     key: ObjectKey
     size: int
     metadata: dict[str, str]
     condition: Condition | None
     options: ObjectOptions
+    headers: tuple[Header, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -79,12 +81,20 @@ class Sender:
         """Store an object part by part, as :meth:`ObjectStore.put_large` promises."""
         if wanted.size > _LARGEST_OBJECT:
             raise Quarantined(OPERATION, wanted.key, f"{wanted.size} bytes are more than an object can hold")
-        if self._uploads is None:
-            return self._at_once(wanted, chunks, confirm)
-        with self._uploads.working_on(wanted.key):
-            if isinstance(chunks, Parts) and wanted.identity:
+        if self._uploads is not None and isinstance(chunks, Parts) and wanted.identity:
+            with self._uploads.working_on(wanted.key):
                 return self._resumable(wanted, chunks, confirm, self._uploads)
-            return self._at_once(wanted, chunks, confirm)
+
+        def send(one: Upload) -> list[Sent]:
+            each = part_size(wanted.size)
+            if isinstance(chunks, Parts):
+                sent = one.send_any(chunks, wanted.size, each, {}, lambda *_: None)
+            else:
+                sent = one.send_stream(cut(chunks, each))
+            confirm()
+            return sent
+
+        return self.assemble(wanted, send)
 
     def end(self, begun: Begun) -> None:
         """Abort an upload that nobody will go on with, and forget it where that is certain."""
@@ -96,18 +106,20 @@ class Sender:
         if self._orphans.end(intent) and self._uploads is not None:
             self._uploads.forget(intent.key)
 
-    def _at_once(self, wanted: Wanted, chunks: Iterable[bytes], confirm: Callable[[], None]) -> ETag:
+    def assemble(self, wanted: Wanted, send: Callable[[Upload], list[Sent]]) -> ETag:
+        """Store an object of the parts that ``send`` adds to an upload; what that raises aborts it and passes on."""
+        if self._uploads is None:
+            return self._at_once(wanted, send)
+        with self._uploads.working_on(wanted.key):
+            return self._at_once(wanted, send)
+
+    def _at_once(self, wanted: Wanted, send: Callable[[Upload], list[Sent]]) -> ETag:
         if self._uploads is not None and (earlier := self._uploads.find(wanted.key)) is not None:
             self.end(earlier)
         begun = self._begin(wanted)
         one = Upload(self._client, self._attempt, wanted.key, begun.upload_id)
         try:
-            if isinstance(chunks, Parts):
-                sent = one.send_any(chunks, wanted.size, begun.part_size, {}, lambda *_: None)
-            else:
-                sent = one.send_stream(cut(chunks, begun.part_size))
-            confirm()
-            etag = one.complete(sent, wanted.condition)
+            etag = one.complete(send(one), wanted.condition)
         except BaseException:
             self.end(begun)
             raise
@@ -171,7 +183,9 @@ class Sender:
 
     def _create(self, wanted: Wanted) -> tuple[str, int]:
         """The new upload's id, and how many attempts that took."""
-        ask = Ask(OPERATION, "POST", wanted.key, {"uploads": ""}, described(wanted.metadata, wanted.options))
+        ask = Ask(
+            OPERATION, "POST", wanted.key, {"uploads": ""}, described(wanted.metadata, wanted.options) + wanted.headers
+        )
         attempts = 0
 
         def create() -> dict[str, str]:

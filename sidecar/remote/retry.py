@@ -153,7 +153,7 @@ class RetryingStore:
 
     Two things to know of it: a ``put`` with a condition may answer :class:`PreconditionFailed` because
     an earlier attempt of its own got through and only its answer was lost: look by ``head`` whether the
-    object there is one's own. And ``list`` and ``put_large`` pass through as they are: the store inside
+    object there is one's own. And ``list``, ``put_large`` and ``copy_large`` pass through as they are: the store inside
     repeats their pages and parts by :meth:`Retry.call`.
     """
 
@@ -214,6 +214,10 @@ class RetryingStore:
     def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
         """Tried again."""
         self._retry.call("copy", lambda: self._store.copy(source, target, etag))
+
+    def copy_large(self, source: ObjectKey, target: ObjectKey, etag: ETag, beat: Callable[[], None]) -> None:
+        """Passes through."""
+        self._store.copy_large(source, target, etag, beat)
 
     def delete(self, key: ObjectKey, etag: ETag) -> None:
         """Tried again."""

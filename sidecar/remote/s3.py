@@ -23,6 +23,7 @@ from sidecar.errors import (
 )
 from sidecar.remote.attempt import Attempt, once
 from sidecar.remote.client import PATIENCE_SECONDS, STALL_SECONDS, Client, Report
+from sidecar.remote.copying import Copier
 from sidecar.remote.credentials import key_source
 from sidecar.remote.listing import every_page, fetch_page
 from sidecar.remote.multipart import Sender, Wanted
@@ -63,6 +64,7 @@ class S3Store:
         self._uploads = Uploads(f"{state_dir}/uploads", place) if state_dir else None
         self._client = Client(storage, key_source(storage, credentials), on_request, stall, patience, on_skew)
         self._sender = Sender(self._client, attempt, self._uploads)
+        self._copier = Copier(self._client, attempt, self._sender)
 
     def close(self) -> None:
         """Let the connections go; the store is not used after it."""
@@ -131,8 +133,12 @@ class S3Store:
         return read_range(self._client, key, etag, start, size, write)
 
     def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
-        """See :meth:`ObjectStore.copy`. Objects over 5 GiB are refused by the server."""
+        """See :meth:`ObjectStore.copy`."""
         copy_object(self._client, source, target, etag)
+
+    def copy_large(self, source: ObjectKey, target: ObjectKey, etag: ETag, beat: Callable[[], None]) -> None:
+        """See :meth:`ObjectStore.copy_large`; each part is one attempt."""
+        self._copier.copy(source, target, etag, beat)
 
     def delete(self, key: ObjectKey, etag: ETag) -> None:
         """See :meth:`ObjectStore.delete`."""

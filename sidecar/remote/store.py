@@ -23,6 +23,7 @@ class NoRanges(Refused):
 
 
 SMALL_BODY: Final = 8 * 2**20  # bytes; up to this an object goes in one PUT, read whole
+LARGEST_COPY: Final = 5 * 2**30  # bytes; up to this S3 copies an object in one request
 
 # User metadata that the sidecar writes; values are ASCII.
 META_SHA256: Final = "data-sync-sha256"  # hex, of the body
@@ -217,12 +218,20 @@ class ObjectStore(Protocol):
         """
 
     def copy(self, source: ObjectKey, target: ObjectKey, etag: ETag | None = None) -> None:
-        """Copy an object inside the bucket, metadata included, without moving its bytes through here.
+        """Copy an object of at most :data:`LARGEST_COPY` bytes inside the bucket, metadata included.
+
+        Its bytes do not come through here.
 
         Raises:
             NotFound: there is no such object (any more).
             PreconditionFailed: it is another version than ``etag`` by now; nothing was written. Not every server
                 heeds the condition on a copy.
+        """
+
+    def copy_large(self, source: ObjectKey, target: ObjectKey, etag: ETag, beat: Callable[[], None]) -> None:
+        """As :meth:`copy`, for objects of any size, to a key where none is. Tags are not copied.
+
+        ``beat`` is called again and again, in any thread; what it raises ends the copy and passes on.
         """
 
     def delete(self, key: ObjectKey, etag: ETag) -> None:

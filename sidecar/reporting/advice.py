@@ -90,9 +90,6 @@ ADVICE: Final[dict[str, Advice]] = {
         "The server's certificate is not trusted",
         "Put the server's CA into tls.crt of the Secret, or correct BUCKET_SCHEME.",
     ),
-    "too_large_to_set_aside": Advice(
-        "Somebody else's object of more than 5 GiB is in the way", "Move it away, or choose a target of its own."
-    ),
     "unreachable": Advice(
         "The server cannot be reached", "Check the network, BUCKET_HOST and BUCKET_PORT. Files wait on the device."
     ),

@@ -66,6 +66,11 @@ class Contention:
             self._last[key] = now
             return True
 
+    def not_set_aside(self, key: ObjectKey) -> None:
+        """It failed after all: the next try is not one more."""
+        with self._lock:
+            self._last.pop(key, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.paths import COMPONENT_LIMIT
-from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Refused
+from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Refused, SyncError
 from sidecar.local import files
 from sidecar.local.directories import fingerprint_of
 from sidecar.local.hashing import hash_parts, hash_whole
@@ -21,6 +21,7 @@ from sidecar.plan import Upload
 from sidecar.remote.keys import KEY_LIMIT, key_for
 from sidecar.remote.multipart import part_size
 from sidecar.remote.store import (
+    LARGEST_COPY,
     META_MTIME,
     META_SHA256,
     META_WRITER,
@@ -38,14 +39,6 @@ from sidecar.transfer.storing import mode_metadata, options_for
 from sidecar.tree import Agreed, ETag, Fingerprint, ObjectKey
 
 FRESH: Final = 60.0  # seconds
-LARGEST_COPY: Final = 5 * 2**30  # bytes that S3 copies in one request
-
-
-class TooLargeToSetAside(Refused):
-    """A version of somebody else is in the way, and too large for one copy inside the bucket."""
-
-    reason = "too_large_to_set_aside"
-    hint = "move that object away, or give this mapping a target of its own"
 
 
 class Contended(Refused):
@@ -173,11 +166,17 @@ def _expectation(action: Upload) -> Condition | None:
 
 def _set_aside(bench: Bench, key: ObjectKey, there: ObjectInfo) -> None:
     """Keep a version that someone else wrote: our upload must not destroy the only copy (promise 11)."""
-    etag = there.etag
-    if there.size > LARGEST_COPY:
-        raise TooLargeToSetAside("put", key, f"a stranger's version has {there.size} bytes, S3 copies {LARGEST_COPY}")
     if not bench.contention.may_set_aside(key):
         raise Contended("put", key, "another writer changed it more than once within an hour")
+    try:
+        _copy_aside(bench, key, there)
+    except SyncError:
+        bench.contention.not_set_aside(key)
+        raise
+
+
+def _copy_aside(bench: Bench, key: ObjectKey, there: ObjectInfo) -> None:
+    etag = there.etag
     parent, slash, name = key.rpartition("/")
     room = min(COMPONENT_LIMIT, KEY_LIMIT - len(f"{parent}{slash}".encode()))
     for copy in conflict_names(name, bench.stamp(), room):
@@ -185,7 +184,10 @@ def _set_aside(bench: Bench, key: ObjectKey, there: ObjectInfo) -> None:
         if (taken := bench.store.head(target)) is None:
             # The version that was looked at and no later one: else two writers, each setting the other's
             # aside in the same second, could write over the only copy of a third one's.
-            bench.store.copy(key, target, etag)
+            if there.size > LARGEST_COPY:
+                bench.store.copy_large(key, target, etag, bench.beat)
+            else:
+                bench.store.copy(key, target, etag)
             return
         if taken.etag == etag:
             return  # set aside before, by a run that was killed

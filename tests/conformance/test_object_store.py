@@ -11,7 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed
-from sidecar.remote.store import META_MTIME, META_SHA256, META_WRITER, SMALL_BODY, IfAbsent, IfMatch, ObjectStore
+from sidecar.remote.store import (
+    META_MTIME,
+    META_SHA256,
+    META_WRITER,
+    SMALL_BODY,
+    IfAbsent,
+    IfMatch,
+    ObjectOptions,
+    ObjectStore,
+)
 from sidecar.tree import ETag, ObjectKey
 from tests.fakes.parts import BytesParts
 
@@ -255,6 +264,49 @@ def test_a_copy_is_of_the_version_that_was_asked_for(careful_store: ObjectStore)
 def test_copying_what_is_not_there_is_not_found(store: ObjectStore) -> None:
     with pytest.raises(NotFound):
         store.copy(ObjectKey("nothing"), ObjectKey("to"))
+
+
+LARGE = 11 * 2**20  # bytes: three parts of the smallest size that servers take
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.remote.copying.RANGE", 5 * 2**20)
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_a_copy_in_parts_has_body_and_metadata_and_leaves_the_source(store: ObjectStore) -> None:
+    body, beats = os.urandom(LARGE), list[int]()
+    source, target = ObjectKey("from/ü +%41"), ObjectKey("to/ü +%41")
+    options = ObjectOptions(content_type="text/csv")
+    etag = store.put_large(source, LARGE, [body], METADATA, None, lambda: None, options)
+    store.copy_large(source, target, etag, lambda: beats.append(1))
+    info = store.head(target)
+    assert info is not None
+    assert (info.size, info.metadata) == (LARGE, METADATA)
+    assert read(store, target, info.etag) == body
+    assert read(store, source, etag) == body
+    assert beats
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_a_copy_in_parts_is_of_the_version_that_was_asked_for_and_replaces_nothing(store: ObjectStore) -> None:
+    source, target = ObjectKey("from"), ObjectKey("to")
+    first = store.put_large(source, LARGE, [os.urandom(LARGE)], {}, None, lambda: None)
+    second = store.put_large(source, LARGE, [os.urandom(LARGE)], {}, None, lambda: None)
+    with pytest.raises(PreconditionFailed):
+        store.copy_large(source, target, first, lambda: None)
+    assert store.head(target) is None
+    there = put(store, "to", b"somebody's")
+    with pytest.raises(PreconditionFailed):
+        store.copy_large(source, target, second, lambda: None)
+    assert read(store, "to", there) == b"somebody's"
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_a_copy_in_parts_of_what_is_not_there_is_not_found(store: ObjectStore) -> None:
+    with pytest.raises(NotFound):
+        store.copy_large(ObjectKey("nothing"), ObjectKey("to"), ETag("any"), lambda: None)
 
 
 def test_a_download_may_be_left_half_read(store: ObjectStore) -> None:

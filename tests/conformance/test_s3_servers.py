@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,39 @@ def test_an_upload_that_was_not_confirmed_leaves_no_parts_behind(s3_storage: Sto
     store.close()
     assert client.list_multipart_uploads(Bucket=s3_storage.bucket).get("Uploads", []) == []
     assert client.list_objects_v2(Bucket=s3_storage.bucket).get("Contents", []) == []
+
+
+def test_a_copy_in_parts_that_is_ended_leaves_nothing_behind(
+    s3_storage: Storage, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.remote.copying.RANGE", 5 * 2**20)
+    store, beats = S3Store(s3_storage), itertools.count()
+    etag = store.put_large(KEY, 11 * 2**20, [b"x" * 11 * 2**20], {}, None, lambda: None)
+
+    def beat() -> None:
+        if next(beats) == 2:
+            refuse()
+
+    with pytest.raises(ChangedWhileReading):
+        store.copy_large(KEY, ObjectKey("copy"), etag, beat)
+    store.close()
+    assert client.list_multipart_uploads(Bucket=s3_storage.bucket).get("Uploads", []) == []
+    assert [entry["Key"] for entry in client.list_objects_v2(Bucket=s3_storage.bucket)["Contents"]] == [KEY]
+
+
+def test_a_copy_in_parts_looks_as_its_source_to_another_client(
+    s3_storage: Storage, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.remote.copying.RANGE", 5 * 2**20)
+    told = {"ContentType": "text/csv", "CacheControl": "no-store", "Metadata": {"whose": "a stranger's"}}
+    client.put_object(Bucket=s3_storage.bucket, Key=KEY, Body=b"x" * 11 * 2**20, **told)
+    store = S3Store(s3_storage)
+    info = store.head(KEY)
+    assert info is not None
+    store.copy_large(KEY, ObjectKey("copy"), info.etag, lambda: None)
+    store.close()
+    seen = client.head_object(Bucket=s3_storage.bucket, Key="copy")
+    assert {name: seen[name] for name in told} == told
 
 
 def test_an_object_looks_the_same_to_another_client(s3_storage: Storage, client: Any) -> None:

@@ -11,7 +11,7 @@ from sidecar.remote.s3 import S3Store
 from sidecar.tree import ETag
 from tests.fakes.device import Device
 
-_REQUESTS = {"list", "head", "put", "put_large", "get", "read_range", "copy", "delete", "check"}
+_REQUESTS = {"list", "head", "put", "put_large", "get", "read_range", "copy", "copy_large", "delete", "check"}
 
 
 class HookedStore:

@@ -122,6 +122,14 @@ class FakeStore:
                 raise PreconditionFailed("copy", source)
             self._store(target, stored.body, stored.info.metadata, None, stored.options)
 
+    def copy_large(self, source: ObjectKey, target: ObjectKey, etag: ETag, beat: Callable[[], None]) -> None:
+        """Likewise."""
+        self._request("copy_large", target)
+        beat()
+        with self._lock:
+            self._demand(target, IfAbsent())
+            self.copy(source, target, etag)
+
     def delete(self, key: ObjectKey, etag: ETag) -> None:
         """Remove one version."""
         self._request("delete", key)

@@ -494,10 +494,26 @@ def test_other_keys_are_given_a_listing_at_once(device: Device) -> None:
     assert device.engine.readyz().ok
 
 
-def test_a_strangers_object_too_large_to_copy_is_left_and_said(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strangers_object_too_large_for_one_copy_is_set_aside_in_parts(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sidecar.transfer.upload.LARGEST_COPY", 3)
     device.put("statistics/a", "theirs")
     device.write("stats/a", "ours")
-    tally = device.egress()
-    assert (tally.reasons["too_large_to_set_aside"], tally.pending_files) == (1, 1)
-    assert device.objects() == {"statistics/a": "theirs"}
+    assert device.egress().complete
+    assert sorted(device.objects().values()) == ["ours", "theirs"]
+    assert "copy_large" in device.requests()
+
+
+def test_a_copy_aside_that_failed_is_no_contention(device: Device) -> None:
+    def refuse(operation: str, key: str) -> None:
+        if operation == "copy":
+            raise Unreachable(operation, key, "down")
+
+    device.put("statistics/a", "theirs")
+    device.write("stats/a", "ours")
+    device.store.before = refuse
+    assert device.egress().reasons["unreachable"] == 1
+    device.store.before = lambda _operation, _key: None
+    assert device.egress().complete, "in the next cycle, not in an hour"
+    assert sorted(device.objects().values()) == ["ours", "theirs"]
