@@ -21,10 +21,11 @@ from runtime.shutdown import Shutdown
 from sidecar.budget import RequestBudget
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Link, OpenStore
+from sidecar.mounted import Podinfo, StorageFiles
 from sidecar.reporting.last_words import EXIT_REPORT, leave
 from sidecar.reporting.metrics import Metrics
 from sidecar.reporting.progress import Progress, Result, Tally
-from sidecar.settings import Podinfo, Settings, StorageFiles
+from sidecar.settings import Settings
 from sidecar.state import standby
 from sidecar.state.ownership import Lock, OwnerRecord, open_state
 from sidecar.syncer import Syncer

@@ -10,10 +10,10 @@ from typing import Protocol
 from contract.conditions import Because
 from contract.storage import Credentials, Storage
 from runtime.logs import fields, hide
+from sidecar.mounted import StorageFiles, Waiting
 from sidecar.remote.order import Ordering
 from sidecar.remote.store import ObjectStore
 from sidecar.reporting.progress import Progress
-from sidecar.settings import StorageFiles, Waiting
 
 log = logging.getLogger(__name__)
 

@@ -34,11 +34,12 @@ from sidecar.engine import MISCONFIGURED, SOME_FAILED, Engine
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Opened, OpenStore
 from sidecar.loop import pausing
+from sidecar.mounted import Waiting
 from sidecar.page import document
 from sidecar.reporting.metrics import Metrics
 from sidecar.reporting.progress import Progress
 from sidecar.reporting.report import about_this, report
-from sidecar.settings import OFF, Settings, Waiting
+from sidecar.settings import OFF, Settings
 
 log = logging.getLogger("sidecar")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -28,13 +27,14 @@ from sidecar.local.staging import Staging
 from sidecar.loop import pausing
 from sidecar.mapping_pass import Pass, Tools, ingress_size
 from sidecar.plan import Action
+from sidecar.reporting.cycle_line import log_cycle
 from sidecar.reporting.metrics import Metrics
 from sidecar.reporting.progress import LISTED, Progress, Result, Tally
 from sidecar.selection.attention import Attention, Named, Reconciliation
 from sidecar.selection.filtering import Filter, Filters
 from sidecar.selection.patience import Patience
 from sidecar.selection.precedence import in_windows, small_and_oldest_first
-from sidecar.selection.settling import Settling, StillSettling
+from sidecar.selection.settling import Settling
 from sidecar.selection.watches import Watches
 from sidecar.settings import Settings
 from sidecar.state.database import IndexBroken
@@ -196,7 +196,7 @@ class Syncer:
         seconds = self._clock() - started
         self._metrics.cycles.labels(direction.value, result.value).inc()
         self._metrics.cycle_seconds.labels(direction.value).observe(seconds)
-        _log_cycle(direction, self._progress.cycle, result, tallies, seconds)
+        log_cycle(direction, self._progress.cycle, result, tallies, seconds)
         return tallies
 
     def _pass(self, mapping: Mapping, root: Root, staging: Staging, publisher: Publisher, *, wait: bool) -> Tally:
@@ -320,27 +320,3 @@ class Syncer:
 
     def _stamp(self) -> str:
         return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
-
-
-def _log_cycle(direction: Direction, cycle: int, result: Result, tallies: list[Tally], seconds: float) -> None:
-    errors: list[SyncError] = [tally.error for tally in tallies if tally.error is not None]
-    removed = sum(tally.removed for tally in tallies)
-    reasons = sum((tally.reasons for tally in tallies), Counter[str]())
-    idle = result is Result.OK and not removed and not any(tally.done for tally in tallies)
-    calm = set(reasons) <= {StillSettling.reason} and not errors
-    log.log(
-        logging.DEBUG if idle else logging.INFO if calm else logging.WARNING,
-        "cycle",
-        **fields(
-            direction=direction.value,
-            cycle=cycle,
-            result=result.value,
-            files=sum(tally.transferred for tally in tallies),
-            bytes=sum(tally.moved_bytes for tally in tallies),
-            **({"removed": removed} if removed else {}),
-            pending=sum(tally.pending_files for tally in tallies),
-            seconds=round(seconds, 3),
-            **({"reasons": dict(reasons)} if reasons else {}),
-            **({"error": "; ".join(map(str, errors))} if errors else {}),
-        ),
-    )

@@ -13,12 +13,13 @@ from sidecar.link import Opened, OpenStore
 from sidecar.local.directories import Root
 from sidecar.local.notices import Report
 from sidecar.local.scan import walk
+from sidecar.mounted import Podinfo, StorageFiles, Waiting
 from sidecar.plan import RemoteFile
 from sidecar.remote.keys import Collisions, listing_prefix, path_for
 from sidecar.remote.order import sort_entries
 from sidecar.remote.store import ObjectStore
 from sidecar.selection.filtering import Filter, ignore_path, read_ignore_file
-from sidecar.settings import Podinfo, Settings, StorageFiles, Waiting
+from sidecar.settings import Settings
 from sidecar.state.index import Scope
 from sidecar.state.index_reader import IndexReader
 from sidecar.state.ownership import OwnerRecord, read_record

@@ -2,7 +2,7 @@
 
 Part of the S3 adapter. With static keys nothing else is ever asked: no variable, no file, no
 metadata service, and botocore is not even imported. Where the storage's keys come from is
-``sidecar/settings.py``'s.
+``sidecar/mounted.py``'s.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from runtime.environment import SettingsError
-from sidecar.settings import Podinfo, Settings
+from sidecar.mounted import Podinfo
+from sidecar.settings import Settings
 
 TWO = '[{"source": "a", "target": "logs/$(POD_NAME)"}, {"source": "b", "target": "logs/os-stats"}]'
 

@@ -10,7 +10,8 @@ import pytest
 from contract.storage import Storage
 from runtime.environment import SettingsError
 from sidecar.limits import Floor
-from sidecar.settings import Podinfo, Settings, StorageFiles, Waiting
+from sidecar.mounted import Podinfo, StorageFiles, Waiting
+from sidecar.settings import Settings
 
 KEYS = {
     "BUCKET_NAME": "bucket",
