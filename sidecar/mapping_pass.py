@@ -24,6 +24,7 @@ from sidecar.local.scan import walk_runs
 from sidecar.local.watch import Hints
 from sidecar.mirror import Absences, Mirror
 from sidecar.plan import Action, Download, RemoteFile, plan_egress, plan_egress_of, plan_ingress, plan_ingress_of
+from sidecar.relist import Relist
 from sidecar.remote.keys import listing_prefix
 from sidecar.remote.order import ListingOutOfOrder, Ordering
 from sidecar.remote.store import ObjectStore
@@ -168,10 +169,8 @@ class Pass:
         restore = self._mapping.restore
         if not self._must_walk():
             sides.carry_on()
-            rows = sides.known(number)
-            yield from plan_ingress_of(
-                sides.touched(), sides.look, rows, sides.listing(), restore=restore, absent=absences
-            )
+            relist = Relist(sides, self._tools.index, number, absences, sides.touched())
+            yield from plan_ingress_of(relist.differing(), sides.look, restore=restore)
             return
         yield from plan_ingress(sides.walk(), sides.rows(number), sides.listing(), restore=restore, absent=absences)
 

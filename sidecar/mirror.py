@@ -26,7 +26,7 @@ from sidecar.sides import Seen
 from sidecar.state.index import Index
 from sidecar.transfer.bench import Bench, Stopping
 from sidecar.transfer.publish import Publisher
-from sidecar.tree import Agreed, Outline, RelativePath
+from sidecar.tree import Agreed, Outline, RelativePath, Version
 
 log = logging.getLogger(__name__)
 
@@ -85,14 +85,24 @@ class Absences:
             rows = [row for row in rows if row[5] >= 0 or row[5] > oldest]
         for row in rows:
             path = RelativePath(row[0])
-            if self.filter.passes_over(path):
-                continue
-            if not self.delete:
+            if self.delete:
+                self._want(path, find)
+            elif not self.filter.passes_over(path):
                 self._aged(path, -min(row[5], 0.0))
-                continue
-            self.wanted += 1
-            if len(self.one) < _KEPT and (agreed := find(path)) is not None:
-                self.one.append(agreed)
+
+    def versions(self, rows: list[Version], find: Callable[[RelativePath], Agreed | None]) -> None:
+        """As :meth:`outlines`, of objects that are missing in the bucket."""
+        self.total += len(rows)
+        if self.delete:
+            for row in rows:
+                self._want(RelativePath(row[0]), find)
+
+    def _want(self, path: RelativePath, find: Callable[[RelativePath], Agreed | None]) -> None:
+        if self.filter.passes_over(path):
+            return  # excluded later, not removed
+        self.wanted += 1
+        if len(self.one) < _KEPT and (row := find(path)) is not None:
+            self.one.append(row)
 
     def back(self, path: RelativePath) -> None:
         """The file of a row that is marked as missing is there."""

@@ -157,24 +157,17 @@ def plan_egress_of(changed: Iterable[tuple[LocalEntry, Agreed | None]], now: flo
 
 
 def plan_ingress_of(
-    touched: Callable[[RelativePath], bool],
+    differing: Iterable[tuple[RemoteFile, Agreed | None]],
     look: Callable[[RelativePath], Fingerprint | None],
-    agreed: Iterable[Agreed],
-    remote: Iterable[RemoteFile],
     *,
     restore: bool = True,
-    absent: Callable[[Absent], None] = _unheard,
 ) -> Iterator[Compare | Download]:
-    """As :func:`plan_ingress`, where only ``touched`` files may differ from what was agreed.
+    """As :func:`plan_ingress`, for objects that are new, or whose version or file may not be what was agreed.
 
-    ``look`` is asked for a file's fingerprint when it matters; all others are taken to be as agreed.
+    ``look`` is asked for the fingerprint of each one's file.
     """
-    for path, _, known, there in aligned((), agreed, remote):
-        if there is None and known is not None:
-            absent(Absent(known, both=False))
-        if there is None or (known is not None and _same_object(known, there) and not touched(path)):
-            continue
-        action = _ingress(path, look(path), known, there, restore=restore)
+    for there, known in differing:
+        action = _ingress(there.path, look(there.path), known, there, restore=restore)
         if action is not None:
             yield action
 

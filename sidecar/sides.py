@@ -10,19 +10,19 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from contract.globs import parents
 from contract.mapping import Direction
-from contract.names import OWN_DIR
 from runtime.logs import fields
 from sidecar.errors import SyncError
+from sidecar.listed import Listed
 from sidecar.local.notices import Notice, Passed
 from sidecar.local.scan import walk_runs
 from sidecar.local.visit import visit
 from sidecar.local.watch import Hints
 from sidecar.plan import RemoteFile
-from sidecar.remote.keys import Collisions, listing_prefix, path_for
+from sidecar.remote.keys import listing_prefix
 from sidecar.remote.order import Ordering
 from sidecar.reporting.metrics import Metrics
 from sidecar.reporting.progress import Tally
@@ -31,9 +31,11 @@ from sidecar.selection.filtering import Filter
 from sidecar.skim import Take
 from sidecar.state.index import Index
 from sidecar.transfer.bench import Bench
-from sidecar.tree import Agreed, Fingerprint, LocalEntry, NameFault, Outline, RelativePath, RemoteEntry, entry_of
+from sidecar.tree import Agreed, Entries, Fingerprint, LocalEntry, NameFault, Outline, RelativePath, Version, entry_of
 
 log = logging.getLogger(__name__)
+
+B = TypeVar("B", bound=tuple[Any, ...])
 
 # Passed over by the walk, yet data that does not reach the bucket: counted as pending.
 _PENDING: Final = frozenset({Passed.NOT_UTF8, Passed.TOO_LONG, Passed.UNREADABLE})
@@ -51,6 +53,22 @@ class Seen:
     blind: bool = False  # some directory could not be looked into
     walked: bool = False  # to the end
     listed: bool = False  # to the end
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What may have changed on the device since the last pass: files, and directories with all below them."""
+
+    files: set[str]
+    directories: set[str]
+
+    def __call__(self, path: str) -> bool:
+        """Whether ``path`` is one of them."""
+        return path in self.files or any(parent in self.directories for parent in parents(path))
+
+    def none_of(self, run: list[Version]) -> bool:
+        """Whether clearly none in ``run`` is; false where each must be asked."""
+        return not self.directories and (not self.files or self.files.isdisjoint(map(itemgetter(0), run)))
 
 
 class Sides:
@@ -80,6 +98,7 @@ class Sides:
         self._mapping = bench.mapping
         self._ingress = bench.mapping.direction is Direction.INGRESS
         self.seen = Seen()
+        self.listed = Listed(self._mapping.directory, self._mapping.prefix, filter_, self._quarantined)
 
     def walk(self) -> Iterator[LocalEntry]:
         """The whole tree."""
@@ -99,27 +118,27 @@ class Sides:
     def counted(self, take: Take[Outline]) -> Take[Outline]:
         """The index in outline during a walk."""
 
-        def counting(count: int) -> list[Outline]:
-            rows = take(count)
-            self.seen.rows += len(rows)
-            self._tally.indexed += len(rows)
-            return rows
+        def indexed(count: int) -> None:
+            self._tally.indexed += count
 
-        return counting
+        return _counting(self.rows_seen(take), indexed)
+
+    def rows_seen(self, take: Take[B]) -> Take[B]:
+        """The index in outline."""
+
+        def seen(count: int) -> None:
+            self.seen.rows += count
+
+        return _counting(take, seen)
 
     def rows(self, number: int) -> Iterator[Agreed]:
         """The index during a walk: counted, and noted what must be compared later."""
         now = self._bench.now()
-        for row in self.known(number):
+        for row in self._index.rows(number):
+            self.seen.rows += 1
             self._tally.indexed += 1
             if row.recheck_at > now:
                 self._attention.recheck(row.path, row.recheck_at)
-            yield row
-
-    def known(self, number: int) -> Iterator[Agreed]:
-        """The index without a walk."""
-        for row in self._index.rows(number):
-            self.seen.rows += 1
             yield row
 
     def changed(self, number: int) -> Iterator[tuple[LocalEntry, Agreed | None]]:
@@ -144,17 +163,9 @@ class Sides:
             attention.ingress_bytes,
         )
 
-    def touched(self) -> Callable[[RelativePath], bool]:
-        """Whether a file of ingress may differ from what was agreed."""
-        directories = self._hints.directories
-        files = self._hints.files | self._attention.take(self._bench.now())
-
-        def touched(path: RelativePath) -> bool:
-            if path in files:
-                return True
-            return bool(directories) and any(parent in directories for parent in parents(path))
-
-        return touched
+    def touched(self) -> Touched:
+        """Which files of ingress may differ from what was agreed."""
+        return Touched(self._hints.files | self._attention.take(self._bench.now()), self._hints.directories)
 
     def look(self, path: RelativePath) -> Fingerprint | None:
         """The file as it is now."""
@@ -165,27 +176,19 @@ class Sides:
 
     def listing(self) -> Iterator[RemoteFile]:
         """The bucket's side; names that cannot be paths are quarantined, what is filtered left out."""
-        prefix = self._mapping.prefix
-        entries = self._bench.store.list(listing_prefix(prefix))
-        collisions = Collisions()
-        for entry in self._ordering.in_order(prefix, iter(entries)):
-            self.seen.objects += 1
-            path = path_for(prefix, entry)
-            if path is not None and not isinstance(path, NameFault):
-                forbidden = self._forbidden(entry, self._bench.path(path))
-                if forbidden is None and self._filter.passes_over(path):
-                    continue
-                path = forbidden or collisions.check(path) or path
-            if isinstance(path, NameFault):
-                self._quarantined(path)
-            elif path is not None:
-                yield RemoteFile(path, entry.size, entry.etag, entry.modified)
+        for run in self.versions():
+            yield from map(self.listed.file, run)
+
+    def versions(self) -> Iterator[list[Version]]:
+        """As :meth:`listing`, in outline; ``listed`` knows more of the run that came last."""
+        yield from self.listed.runs(self._pages())
         self.seen.listed = True
 
-    def _forbidden(self, entry: RemoteEntry, path: str) -> NameFault | None:
-        if path.split("/", 1)[0] == OWN_DIR:
-            return NameFault(entry.key, f"{OWN_DIR} is data-sync's own directory")
-        return None
+    def _pages(self) -> Iterator[Entries]:
+        prefix = self._mapping.prefix
+        for page in self._ordering.pages_in_order(prefix, self._bench.store.pages(listing_prefix(prefix))):
+            self.seen.objects += len(page.keys)
+            yield page
 
     def _quarantined(self, fault: NameFault) -> None:
         if self._ingress:
@@ -208,3 +211,12 @@ class Sides:
 
     def _count(self, reason: str) -> None:
         self._metrics.errors.labels(self._mapping.direction.value, reason).inc()
+
+
+def _counting(take: Take[B], count: Callable[[int], None]) -> Take[B]:
+    def counted(wanted: int) -> list[B]:
+        rows = take(wanted)
+        count(len(rows))
+        return rows
+
+    return counted

@@ -6,7 +6,9 @@ the order of its UTF-8 bytes, which is the order of an S3 listing: so streams of
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, NewType
 
 # Components joined by "/", relative to a mapping's directory. Never empty, absolute, or with "..".
@@ -46,6 +48,11 @@ class LocalEntry:
     fingerprint: Fingerprint
 
 
+# An object (or what a row of the index remembers of one) likewise: path, size, ETag, and whether its file must be
+# looked at whatever the row says; of a row that is never so.
+Version = tuple[str, int, str, bool]
+
+
 def entry_of(outline: Outline) -> LocalEntry:
     """A file that was seen in outline."""
     path, size, mtime_ns, ctime_ns, inode, _ = outline
@@ -60,6 +67,38 @@ class RemoteEntry:
     size: int
     etag: ETag
     modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Objects seen in a listing, in columns of equal length; ``modified`` as the server writes it (ISO 8601)."""
+
+    keys: list[str]
+    sizes: list[int]
+    etags: list[str]
+    modified: list[str]
+
+    def each(self) -> Iterator[RemoteEntry]:
+        """One by one."""
+        for key, size, etag, modified in zip(self.keys, self.sizes, self.etags, self.modified, strict=True):
+            yield RemoteEntry(ObjectKey(key), size, ETag(etag), seconds(modified))
+
+
+def entries_of(some: Iterable[RemoteEntry]) -> Entries:
+    """``some`` in columns."""
+    found = list(some)
+    times = [datetime.fromtimestamp(entry.modified, UTC).isoformat() for entry in found]
+    return Entries(
+        [entry.key for entry in found], [entry.size for entry in found], [entry.etag for entry in found], times
+    )
+
+
+def seconds(moment: str) -> float:
+    """Seconds since the epoch of a time in ISO 8601; 0 for one that no calendar has."""
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)

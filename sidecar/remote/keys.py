@@ -6,6 +6,7 @@ is quarantined by name. Whether a path may be written (``.data-sync``, symlinks)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from sidecar.errors import Quarantined
@@ -50,6 +51,29 @@ def printable(name: str) -> str:
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
+def plain_paths(prefix: str, keys: list[str]) -> list[str] | None:
+    """The paths of ascending ``keys`` where all of them can be paths without a doubt; None: ask one by one.
+
+    The same questions as :func:`path_for` asks, put to all keys at once.
+    """
+    start = listing_prefix(prefix)
+    if not (keys[0].startswith(start) and keys[-1].startswith(start)):  # then all between do
+        return None
+    paths = [key[len(start) :] for key in keys] if start else keys
+    joined = "\0".join(paths)
+    components = "\0" + joined.replace("/", "\0") + "\0"
+    if joined.count("\0") >= len(paths) or any(odd in components for odd in ("\0\0", "\0.\0", "\0..\0")):
+        return None
+    longest = NAME_LIMIT if joined.isascii() else NAME_LIMIT // 4  # characters that always fit
+    if max(map(len, paths)) > longest and max(map(len, components.split("\0"))) > longest:
+        return None
+    try:
+        joined.encode()
+    except UnicodeEncodeError:
+        return None
+    return paths
+
+
 class Collisions:
     """Objects ``a`` and ``a/b`` cannot both be files: ``a`` wins, all below ``a/`` is refused while it exists.
 
@@ -60,6 +84,21 @@ class Collisions:
 
     def __init__(self) -> None:
         self._open: list[str] = []
+
+    def check_all(self, paths: list[str]) -> bool:
+        """Whether ascending ``paths``, at least one, collide neither with each other nor with what came before.
+
+        Where they do, nothing is counted: :meth:`check` each of them then.
+        """
+        parents = {path.rpartition("/")[0] for path in paths}
+        parents |= {above for parent in parents for above in _above(parent)}
+        if not parents.isdisjoint(paths) or not parents.isdisjoint(self._open):
+            return False
+        last, mine = paths[-1], set(paths)
+        beginnings = (last[:length] for length in range(1, len(last) + 1))
+        kept = {*self._open, *(one for one in beginnings if one in mine)}
+        self._open = sorted((one for one in kept if _may_follow(one, last)), key=len)
+        return True
 
     def check(self, path: RelativePath) -> NameFault | None:
         """Why ``path`` must not be a file, or None; it then counts for those that follow."""
@@ -76,6 +115,18 @@ class Collisions:
         if not self._open or self._open[-1] != path:
             self._open.append(path)
         return None
+
+
+def _above(path: str) -> Iterator[str]:
+    cut = path.find("/")
+    while cut >= 0:
+        yield path[:cut]
+        cut = path.find("/", cut + 1)
+
+
+def _may_follow(winner: str, path: str) -> bool:
+    """Whether something below ``winner`` may sort at ``path`` or after it."""
+    return path.startswith(winner) and path[len(winner) : len(winner) + 1] <= "/"
 
 
 def _fault(path: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Listings, page by page, each read as it arrives: keys exactly as they are stored.
+"""Listings, page by page: keys exactly as they are stored.
 
 Part of the S3 adapter. It does not sort or filter: see ``order.py`` and ``keys.py``. Trying a page
 again is the caller's (``attempt``).
@@ -6,7 +6,7 @@ again is the caller's (``attempt``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,17 +17,19 @@ from sidecar.errors import Transient
 from sidecar.remote.client import Ask, Client
 from sidecar.remote.etags import bare
 from sidecar.remote.failures import Answer, from_answer
-from sidecar.tree import ObjectKey, RemoteEntry
+from sidecar.remote.pages import usual
+from sidecar.tree import Entries, ObjectKey, RemoteEntry, entries_of
 
 OPERATION: Final = "list"
 _CHUNK: Final = 64 * 2**10  # bytes
+LARGEST: Final = 16 * 2**20  # bytes of a page: several times what a thousand of the longest keys take
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Part of a listing; ``next_token`` leads to the next one, None after the last."""
 
-    entries: list[RemoteEntry]
+    entries: Entries
     next_token: str | None
 
 
@@ -52,8 +54,8 @@ def fetch_page(client: Client, prefix: str, token: str | None, limit: int = 1000
         raise Transient(OPERATION, subject, str(error)) from error
 
 
-def every_page(fetch: Callable[[str | None], Page]) -> Iterator[RemoteEntry]:
-    """The entries of all pages, the next page being fetched when the last one is used up.
+def every_page(fetch: Callable[[str | None], Page]) -> Iterator[Entries]:
+    """The entries of each page, the next page being fetched when the last one is used up.
 
     Raises:
         Transient: the server leads in a circle.
@@ -61,7 +63,8 @@ def every_page(fetch: Callable[[str | None], Page]) -> Iterator[RemoteEntry]:
     token: str | None = None
     while True:
         page = fetch(token)
-        yield from page.entries
+        if page.entries.keys:
+            yield page.entries
         if page.next_token is None:
             return
         if page.next_token == token:
@@ -77,12 +80,33 @@ class InvalidListing(Exception):
         self.answer = answer
 
 
-def parse_page(chunks: Iterator[bytes]) -> Page:
-    """The page in a ListObjectsV2 document, read as it arrives.
+def parse_page(chunks: Iterable[bytes]) -> Page:
+    """The page in a ListObjectsV2 document.
 
     Raises:
         InvalidListing: it is cut short, malformed, incomplete, or an error document.
     """
+    body = _joined(chunks)
+    found = usual(body)
+    if found is None:
+        reader = _read(body)
+        return Page(reader.entries(), reader.next_token())
+    frame = _read(found.frame)
+    if frame.contents != [{}]:
+        raise InvalidListing("its entries are not where they should be")
+    return Page(found.entries(encoded=frame.encoded()), frame.next_token())
+
+
+def _joined(chunks: Iterable[bytes]) -> bytes:
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > LARGEST:
+            raise InvalidListing(f"it has more than {LARGEST} bytes")
+    return bytes(body)
+
+
+def _read(text: bytes | str) -> _Reader:
     reader = _Reader()
     parser = ParserCreate()
     parser.buffer_text = True
@@ -90,14 +114,11 @@ def parse_page(chunks: Iterator[bytes]) -> Page:
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
     try:
-        for chunk in chunks:
-            parser.Parse(chunk, False)
-        parser.Parse(b"", True)
-        return reader.page()
+        parser.Parse(text, True)
     except ExpatError as error:
         raise InvalidListing(f"no well-formed XML: {error}") from error
-    except (KeyError, ValueError) as error:
-        raise InvalidListing(f"an entry lacks or garbles {error}") from error
+    reader.check()
+    return reader
 
 
 class _Reader:
@@ -108,7 +129,7 @@ class _Reader:
         self._text: list[str] = []
         self._root = ""
         self._page: dict[str, str] = {}
-        self._contents: list[dict[str, str]] = []
+        self.contents: list[dict[str, str]] = []
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]  # a few servers give the namespace a prefix
@@ -116,7 +137,7 @@ class _Reader:
         self._path.append(name)
         self._text.clear()
         if len(self._path) == 2 and name == "Contents":
-            self._contents.append({})
+            self.contents.append({})
 
     def text(self, text: str) -> None:
         self._text.append(text)
@@ -126,22 +147,36 @@ class _Reader:
         if len(self._path) == 1 and name != "Contents":
             self._page[name] = "".join(self._text)
         elif len(self._path) == 2 and self._path[1] == "Contents":
-            self._contents[-1][name] = "".join(self._text)
+            self.contents[-1][name] = "".join(self._text)
         self._text.clear()
 
-    def page(self) -> Page:
+    def check(self) -> None:
+        """Raises InvalidListing where it is another document."""
         if self._root == "Error":
             code, message = self._page.get("Code", ""), self._page.get("Message", "")
             raise InvalidListing(f"{code}: {message}", Answer(200, code, message))
         if self._root != "ListBucketResult":
             raise InvalidListing(f"it is a {self._root} document")
-        encoded = self._page.get("EncodingType") == "url"
-        entries = [_entry(item, encoded=encoded) for item in self._contents]
+
+    def encoded(self) -> bool:
+        """Whether keys are encoded as in a URL."""
+        return self._page.get("EncodingType") == "url"
+
+    def next_token(self) -> str | None:
+        """What leads to the next page."""
         if self._page.get("IsTruncated", "false").strip().lower() != "true":
-            return Page(entries, None)
+            return None
         if not self._page.get("NextContinuationToken"):
             raise InvalidListing("there is more, but no token that leads to it")
-        return Page(entries, self._page["NextContinuationToken"])
+        return self._page["NextContinuationToken"]
+
+    def entries(self) -> Entries:
+        """All entries; raises InvalidListing where one lacks something."""
+        encoded = self.encoded()
+        try:
+            return entries_of(_entry(item, encoded=encoded) for item in self.contents)
+        except (KeyError, ValueError) as error:
+            raise InvalidListing(f"an entry lacks or garbles {error}") from error
 
 
 def _entry(item: dict[str, str], *, encoded: bool) -> RemoteEntry:

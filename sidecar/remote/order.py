@@ -15,12 +15,14 @@ import pickle
 import tempfile
 from collections.abc import Iterator
 from itertools import islice
+from operator import lt
 from typing import IO, Final
 
 from sidecar.errors import Transient
-from sidecar.tree import ObjectKey, RemoteEntry
+from sidecar.tree import Entries, ObjectKey, RemoteEntry, entries_of
 
 RUN_LENGTH: Final = 50_000  # entries sorted in memory at once, about 15 MB
+PAGE: Final = 1000  # entries handed on at once
 _BATCH: Final = 256  # entries in one record of a spilled run: what is held of each run while merging
 
 
@@ -53,10 +55,28 @@ class Ordering:
             return sort_entries(entries, self._spill_dir, self._run_length)
         return self._on_trust(prefix, entries)
 
-    def _on_trust(self, prefix: str, entries: Iterator[RemoteEntry]) -> Iterator[RemoteEntry]:
-        last: str | None = None
+    def pages_in_order(self, prefix: str, pages: Iterator[Entries]) -> Iterator[Entries]:
+        """As :meth:`in_order`, some at a time, never none."""
+        if prefix in self._disorderly:
+            entries = (entry for page in pages for entry in page.each())
+            ordered = sort_entries(entries, self._spill_dir, self._run_length)
+            while some := list(islice(ordered, PAGE)):
+                yield entries_of(some)
+            return
+        last = ""
+        for page in pages:
+            keys = page.keys
+            if last < keys[0] and all(map(lt, keys, islice(keys, 1, None))):
+                last = keys[-1]
+                yield page
+                continue
+            for entry in self._on_trust(prefix, page.each(), last):
+                last = entry.key
+                yield entries_of([entry])
+
+    def _on_trust(self, prefix: str, entries: Iterator[RemoteEntry], last: str = "") -> Iterator[RemoteEntry]:
         for entry in entries:
-            if last is not None and entry.key <= last:
+            if entry.key <= last:
                 if entry.key == last:
                     continue  # a page boundary may repeat its key
                 self._disorderly.add(prefix)

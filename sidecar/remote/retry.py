@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from sidecar.errors import SyncError, Throttled, Transient, Unreachable
 from sidecar.remote.store import PLAIN, Condition, Download, ObjectInfo, ObjectOptions, ObjectStore
-from sidecar.tree import ETag, ObjectKey, RemoteEntry
+from sidecar.tree import Entries, ETag, ObjectKey, RemoteEntry
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class RetryingStore:
 
     Two things to know of it: a ``put`` with a condition may answer :class:`PreconditionFailed` because
     an earlier attempt of its own got through and only its answer was lost: look by ``head`` whether the
-    object there is one's own. And ``list``, ``put_large`` and ``copy_large`` pass through as they are: the store inside
+    object there is one's own. And ``list``, ``pages``, ``put_large`` and ``copy_large`` pass through as they are: the store inside
     repeats their pages and parts by :meth:`Retry.call`.
     """
 
@@ -168,6 +168,10 @@ class RetryingStore:
     def list(self, prefix: str) -> Iterator[RemoteEntry]:
         """Passes through."""
         return self._store.list(prefix)
+
+    def pages(self, prefix: str) -> Iterator[Entries]:
+        """Passes through."""
+        return self._store.pages(prefix)
 
     def head(self, key: ObjectKey) -> ObjectInfo | None:
         """Tried again."""

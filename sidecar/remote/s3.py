@@ -30,7 +30,7 @@ from sidecar.remote.multipart import Sender, Wanted
 from sidecar.remote.objects import copy_object, delete_object, get_object, head_object, put_object, read_range
 from sidecar.remote.store import PLAIN, Condition, Download, IfMatch, ObjectInfo, ObjectOptions
 from sidecar.remote.uploads import Uploads
-from sidecar.tree import ETag, ObjectKey, RemoteEntry
+from sidecar.tree import Entries, ETag, ObjectKey, RemoteEntry
 
 
 def _report_nothing(_operation: str, _code: str) -> None:
@@ -71,7 +71,11 @@ class S3Store:
         self._client.close()
 
     def list(self, prefix: str) -> Iterator[RemoteEntry]:
-        """See :meth:`ObjectStore.list`; each page is one attempt."""
+        """See :meth:`ObjectStore.list`."""
+        return (entry for page in self.pages(prefix) for entry in page.each())
+
+    def pages(self, prefix: str) -> Iterator[Entries]:
+        """See :meth:`ObjectStore.pages`; each page is one attempt."""
         return every_page(lambda token: self._attempt("list", lambda: fetch_page(self._client, prefix, token)))
 
     def head(self, key: ObjectKey) -> ObjectInfo | None:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from sidecar.errors import Refused
-from sidecar.tree import ETag, ObjectKey, RemoteEntry
+from sidecar.tree import Entries, ETag, ObjectKey, RemoteEntry
 
 
 class NoRanges(Refused):
@@ -146,6 +146,9 @@ class ObjectStore(Protocol):
         Raises:
             NoSuchBucket, AccessDenied, Unreachable, ...
         """
+
+    def pages(self, prefix: str) -> Iterator[Entries]:
+        """As :meth:`list`, some at a time, never none."""
 
     def head(self, key: ObjectKey) -> ObjectInfo | None:
         """What is known of ``key``, or None where there is no such object."""

@@ -58,6 +58,15 @@ class Filter:
         """Whether the file ``path`` is left alone, for any reason."""
         return self.reason(path) is not None
 
+    def passes_over_none(self, paths: list[str]) -> bool:
+        """Whether it clearly leaves none of the files ``paths`` alone; false where each must be asked."""
+        if not self._open or self._start.startswith(f"{OWN_DIR}/"):
+            return False
+        text = "\0" + "\0".join(paths)
+        if f"\0{OWN_DIR}" in text or f"\0{IGNORE_FILE}" in text:
+            return False
+        return not (self._egress and CONFLICT_MARK in text)
+
     def skips(self, below_root: str, directory: bool) -> bool:
         """Whether a walk that came this far goes past; all above ``below_root`` has been asked for before."""
         path = below_root[len(self._start) :]

@@ -19,20 +19,22 @@ import heapq
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from contract.mapping import Mapping
 from runtime.logs import fields
 from sidecar.errors import NoRoom, SyncError
 from sidecar.state.database import IndexBroken, IndexUnusable, translated
 from sidecar.state.index_file import IndexFile
-from sidecar.tree import Agreed, ETag, Fingerprint, Outline, RelativePath
+from sidecar.tree import Agreed, ETag, Fingerprint, Outline, RelativePath, Version
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _PENDING_ROWS: Final = 500  # rows collected before they are written in one transaction
 MOST_UNWRITTEN: Final = 20_000  # rows kept in memory while they cannot be written, some 20 MB
@@ -45,6 +47,7 @@ _OUTLINES: Final = (
     "SELECT path, size, mtime_ns, ctime_ns, inode, CASE WHEN gone_at THEN -gone_at ELSE recheck_at END"
     " FROM agreed WHERE scope = ? ORDER BY path"
 )
+_VERSIONS: Final = "SELECT path, remote_size, etag, 0 FROM agreed WHERE scope = ? ORDER BY path"
 ROW: Final = f"{_SELECT} WHERE scope = ? AND path = ?"
 
 
@@ -144,19 +147,26 @@ class Index(IndexFile):
             finally:
                 reader.close()
 
-    @contextmanager
-    def outlines(self, scope: int) -> Iterator[Callable[[int], list[Outline]]]:
+    def outlines(self, scope: int) -> AbstractContextManager[Callable[[int], list[Outline]]]:
         """What :meth:`rows` gives, in outline, to be taken some at a time."""
+        return self._taken(_OUTLINES, _outline, scope)
+
+    def versions(self, scope: int) -> AbstractContextManager[Callable[[int], list[Version]]]:
+        """As :meth:`outlines`, of what the rows remember of their objects."""
+        return self._taken(_VERSIONS, _version, scope)
+
+    @contextmanager
+    def _taken(self, select: str, shape: Callable[[Agreed], T], scope: int) -> Iterator[Callable[[int], list[T]]]:
         self._tried_to_write()
         if self._rows:
-            rest = map(_outline, self.rows(scope))
+            rest = map(shape, self.rows(scope))
             yield lambda count: list(islice(rest, count))
             return
         with translated(self.path):
             reader = self._reader()
         try:
             with translated(self.path):
-                cursor = reader.execute(_OUTLINES, (scope,))
+                cursor = reader.execute(select, (scope,))
             yield partial(_fetched, self.path, cursor)
         finally:
             reader.close()
@@ -297,13 +307,17 @@ def agreed_row(row: tuple[str, int, int, int, int, bytes, str, int, float, float
     return Agreed(RelativePath(path), local, sha256, ETag(etag), remote_size, recheck_at, gone_at)
 
 
-def _fetched(path: str, cursor: sqlite3.Cursor, count: int) -> list[Outline]:
+def _fetched(path: str, cursor: sqlite3.Cursor, count: int) -> list[Any]:
     with translated(path):
         return cursor.fetchmany(count)
 
 
 def _outline(row: Agreed) -> Outline:
     return *_fingerprint_columns(row), -row.gone_at if row.gone_at else row.recheck_at
+
+
+def _version(row: Agreed) -> Version:
+    return row.path, row.remote_size, row.etag, False
 
 
 def _path(row: Agreed) -> str:

@@ -183,6 +183,7 @@ def test_a_listing_of_several_pages_has_every_key_once(store: ObjectStore) -> No
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: put(store, key, b""), expected))
     assert [entry.key for entry in store.list("pages/")] == expected
+    assert [key for page in store.pages("pages/") for key in page.keys] == expected
 
 
 def test_a_large_object_arrives_whole_with_its_metadata(store: ObjectStore) -> None:

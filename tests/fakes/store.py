@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from sidecar.errors import NotFound, PreconditionFailed, Transient
 from sidecar.remote.store import PLAIN, SMALL_BODY, Condition, Download, IfAbsent, ObjectInfo, ObjectOptions
-from sidecar.tree import ETag, ObjectKey, RemoteEntry
+from sidecar.tree import Entries, ETag, ObjectKey, RemoteEntry, entries_of
 
 _CHUNK = 64 * 2**10
 
@@ -53,6 +54,12 @@ class FakeStore:
         with self._lock:
             found = sorted((key, stored.info) for key, stored in self.objects.items() if key.startswith(prefix))
         return iter([RemoteEntry(key, info.size, info.etag, info.modified) for key, info in found])
+
+    def pages(self, prefix: str) -> Iterator[Entries]:
+        """As :meth:`list`, in pages that are short enough for tests to have several."""
+        entries = self.list(prefix)
+        while some := list(islice(entries, 3)):
+            yield entries_of(some)
 
     def head(self, key: ObjectKey) -> ObjectInfo | None:
         """What is known of ``key``."""

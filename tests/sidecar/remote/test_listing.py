@@ -42,25 +42,25 @@ def document(*keys: str, token: str = "", encoded: bool = False, truncated: bool
 
 def test_an_entry_is_read_with_all_that_is_known_of_it() -> None:
     page = parse_page(iter([document("a%2Fb+c%2B%0A", encoded=True)]))
-    (entry,) = page.entries
+    (entry,) = page.entries.each()
     assert (entry.key, entry.size, entry.etag, entry.modified) == ("a/b c+\n", 7, "e&1", 1795348800.25)
     assert page.next_token is None
 
 
 def test_a_key_is_decoded_only_where_the_server_says_that_it_is_encoded() -> None:
-    (entry,) = parse_page(iter([document("100%25+x")])).entries
+    (entry,) = parse_page(iter([document("100%25+x")])).entries.each()
     assert entry.key == "100%25+x"
 
 
 def test_bytes_that_are_no_utf8_become_surrogates() -> None:
-    (entry,) = parse_page(iter([document("a%FF", encoded=True)])).entries
+    (entry,) = parse_page(iter([document("a%FF", encoded=True)])).entries.each()
     assert entry.key == "a\udcff"
 
 
 def test_a_namespace_prefix_makes_no_difference() -> None:
     text = document("a").replace(b"<", b"<s3:").replace(b"<s3:/", b"</s3:").replace(b"<s3:?", b"<?")
     text = text.replace(b"xmlns=", b"xmlns:s3=")
-    assert [entry.key for entry in parse_page(iter([text])).entries] == ["a"]
+    assert parse_page(iter([text])).entries.keys == ["a"]
 
 
 @given(st.integers(0, len(document("a", "b", token="t")) - 1))
