@@ -96,6 +96,10 @@ class NullServer:
         """Objects ``files/GGGG/NNNNNN`` of ``size`` bytes, a hundred to a group, their content made up."""
         self._ask("POST", f"/_fill?bucket={bucket}&prefix=files&count={count}&size={size}&per=100")
 
+    def get(self, target: str) -> str:
+        """What it answers to a GET."""
+        return self._ask("GET", target).decode()
+
     def _ask(self, method: str, target: str) -> bytes:
         connection = http.client.HTTPConnection(HOST, self._native.port, timeout=60)
         try:

@@ -101,6 +101,7 @@ ONE_PLACE: dict[str, tuple[str, ...]] = {
         "sidecar/state/index_file.py",
         "sidecar/state/index_reader.py",
         "sidecar/state/database.py",
+        "benchmarks/prepared.py",
     ),
     # Only for the default chain of credentials: requests are our own.
     "boto3": ("demo/s3server.py", "demo/bucket.py"),

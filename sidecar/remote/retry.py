@@ -153,8 +153,8 @@ class RetryingStore:
 
     Two things to know of it: a ``put`` with a condition may answer :class:`PreconditionFailed` because
     an earlier attempt of its own got through and only its answer was lost: look by ``head`` whether the
-    object there is one's own. And ``list``, ``pages``, ``put_large`` and ``copy_large`` pass through as they are: the store inside
-    repeats their pages and parts by :meth:`Retry.call`.
+    object there is one's own. And ``list``, ``pages``, ``put_large`` and ``copy_large`` pass through as they
+    are: the store inside repeats their pages and parts by :meth:`Retry.call`.
     """
 
     def __init__(self, store: ObjectStore, retry: Retry) -> None:
