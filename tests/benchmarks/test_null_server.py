@@ -26,12 +26,14 @@ from sidecar.tree import ObjectKey
 from tests.conformance import test_object_store as suite
 
 # Collected here, they run with this module's `store`. Those that need another fixture (fakes, servers that take
-# every key) stay where they are.
+# every key or copy in parts) stay where they are.
 globals().update(
     {
         name: test
         for name, test in vars(suite).items()
-        if name.startswith("test_") and set(inspect.signature(test).parameters) == {"store"}
+        if name.startswith("test_")
+        and set(inspect.signature(test).parameters) == {"store"}
+        and not any(mark.name == "usefixtures" for mark in getattr(test, "pytestmark", ()))
     }
 )
 
