@@ -20,7 +20,7 @@ SECONDS = 6.0
 def test_killed_again_and_again_it_loses_nothing_and_shows_nothing_half_done(
     s3_server: S3Server, tmp_path: Path
 ) -> None:
-    verdict = run(s3_server, tmp_path, SEED, SECONDS, without=("map", "replace_large"))
+    verdict = run(s3_server, tmp_path, SEED, SECONDS)
     assert verdict.faults == [], verdict
     assert verdict.kills + verdict.stops >= 1
 
