@@ -23,7 +23,8 @@ from sidecar.local.directories import Root
 from sidecar.local.scan import walk_runs
 from sidecar.local.watch import Hints
 from sidecar.mirror import Absences, Mirror
-from sidecar.plan import Action, Download, RemoteFile, plan_egress, plan_egress_of, plan_ingress, plan_ingress_of
+from sidecar.plan import Action, Download, plan_egress_from, plan_egress_of, plan_ingress, plan_ingress_of
+from sidecar.reconcile import Reconcile
 from sidecar.relist import Relist
 from sidecar.remote.keys import listing_prefix
 from sidecar.remote.order import ListingOutOfOrder, Ordering
@@ -45,7 +46,7 @@ from sidecar.transfer.publish import Publisher
 from sidecar.transfer.recorder import Recorder
 from sidecar.transfer.transfer import Aside, Transfer
 from sidecar.transfer.turns import Turn
-from sidecar.tree import RelativePath
+from sidecar.tree import RelativePath, Version
 
 log = logging.getLogger(__name__)
 
@@ -154,16 +155,14 @@ class Pass:
             return
         listing = self._listing_if_possible(sides) if reconciling else None
         started = time.time()
+        rescan = Rescan(sides, self._tools.index, number, self._tools.attention, absences, now)
         if listing is None:
-            yield from plan_egress_of(self._rescan(number, sides, absences, now).differing(), now)
+            yield from plan_egress_of(rescan.differing(), now)
         else:
-            yield from plan_egress(sides.walk(), sides.rows(number), listing, now, absences)
+            yield from plan_egress_from(Reconcile(rescan, listing).differing(), now, absences)
         self._walked_at = started
         if reconciling and self._tally.error is None:
             self._tools.reconciliation.done(number)
-
-    def _rescan(self, number: int, sides: Sides, absences: Absences, now: float) -> Rescan:
-        return Rescan(sides, self._tools.index, number, self._tools.attention, absences, now)
 
     def _ingress(self, number: int, sides: Sides, absences: Absences) -> Iterator[Action]:
         restore = self._mapping.restore
@@ -242,13 +241,13 @@ class Pass:
             sides.look(name) is None and index.get(number, name) is not None for name in names
         )
 
-    def _listing_if_possible(self, sides: Sides) -> Iterator[RemoteFile] | None:
+    def _listing_if_possible(self, sides: Sides) -> Iterator[list[Version]] | None:
         """The listing to reconcile with; None where the server gives none.
 
         Keys that may write but not list are common, and no error. Whatever else it is, the walk goes
         on without: what waits on the device must be counted, above all while the server is down.
         """
-        listing = sides.listing()
+        listing = sides.versions()
         try:
             first = next(listing, None)
         except AccessDenied as error:

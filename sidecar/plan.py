@@ -94,6 +94,9 @@ class Download:
 
 Action = Upload | Compare | Download
 
+# One path as it is on the device, in the index and in the bucket.
+Aligned = tuple[RelativePath, LocalEntry | None, Agreed | None, RemoteFile | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Absent:
@@ -119,12 +122,19 @@ def plan_egress(
     ``remote`` is a listing to reconcile with, or None in an ordinary cycle, which then needs no
     request at all. ``now`` is in seconds since the epoch, for content checks that are due.
     """
-    for path, seen, known, there in aligned(local, agreed, remote or ()):
+    yield from plan_egress_from(aligned(local, agreed, remote or ()), now, absent, listed=remote is not None)
+
+
+def plan_egress_from(
+    rows: Iterable[Aligned], now: float, absent: Callable[[Absent], None] = _unheard, *, listed: bool = True
+) -> Iterator[Upload | Compare]:
+    """As :func:`plan_egress`, of what is aligned already; where all three sides agree, nothing need come."""
+    for path, seen, known, there in rows:
         if seen is None:  # removed on the device: no action, and remembered in case it returns
             if known is not None:
-                absent(Absent(known, remote is not None and there is None))
+                absent(Absent(known, listed and there is None))
             continue
-        action = _egress(path, seen.fingerprint, known, there, listed=remote is not None, now=now)
+        action = _egress(path, seen.fingerprint, known, there, listed=listed, now=now)
         if action is not None:
             yield action
 

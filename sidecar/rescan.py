@@ -34,28 +34,31 @@ class Rescan:
             for seen, known in skim(self.sides.runs(), self.sides.counted(take), self._missing):
                 if known is None:
                     yield entry_of(seen), None
-                    continue
-                path = RelativePath(known[0])
-                self._recheck_later(path, known[5])
-                if seen[:5] != known[:5] or known[5] <= self.now:
-                    yield entry_of(seen), self._row(path, known)
+                elif self.matters(seen, known):
+                    yield entry_of(seen), self.row(RelativePath(known[0]))
 
-    def _row(self, path: RelativePath, known: Outline) -> Agreed | None:
-        row = self._find(path)
+    def matters(self, seen: Outline, known: Outline) -> bool:
+        """Whether a file must be looked at whose row differs in outline; what need not, is remembered for later."""
+        self.recheck_later(known)
         if known[5] < 0:  # it was missing for a while
+            path = RelativePath(known[0])
             self.absences.back(path)
-            self._recheck_later(path, row.recheck_at if row is not None else 0.0)
-        return row
+            row = self.row(path)
+            if row is not None and row.recheck_at > self.now:
+                self.attention.recheck(path, row.recheck_at)
+        return seen[:5] != known[:5] or known[5] <= self.now
 
-    def _find(self, path: RelativePath) -> Agreed | None:
+    def recheck_later(self, known: Outline) -> None:
+        """Have the content compared when it is time."""
+        if known[5] > self.now:
+            self.attention.recheck(RelativePath(known[0]), known[5])
+
+    def row(self, path: RelativePath) -> Agreed | None:
+        """The row itself."""
         return self.index.get(self.number, path)
 
     def _missing(self, rows: list[Outline]) -> None:
         for row in rows:
             if row[5] > 0:
-                self._recheck_later(RelativePath(row[0]), row[5])
-        self.absences.outlines(rows, self._find)
-
-    def _recheck_later(self, path: RelativePath, at: float) -> None:
-        if at > self.now:
-            self.attention.recheck(path, at)
+                self.recheck_later(row)
+        self.absences.outlines(rows, self.row)

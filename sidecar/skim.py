@@ -27,6 +27,23 @@ def skim(runs: Iterable[list[A]], take: Take[B], alone: Callable[[list[B]], None
 
     Rows that have nothing beside them go to ``alone``, some at a time. Memory: one run, and as many rows.
     """
+    for one in _skimmed(runs, take):
+        if isinstance(one, list):
+            alone(one)
+        else:
+            yield one
+
+
+def skim_both(runs: Iterable[list[A]], take: Take[B]) -> Iterator[tuple[A | None, B | None]]:
+    """As :func:`skim`, with rows that have nothing beside them in their place, one by one."""
+    for one in _skimmed(runs, take):
+        if isinstance(one, list):
+            yield from ((None, row) for row in one)
+        else:
+            yield one
+
+
+def _skimmed(runs: Iterable[list[A]], take: Take[B]) -> Iterator[tuple[A, B | None] | list[B]]:
     rows: list[B] = []
     for run in runs:
         missing = len(run) - len(rows)
@@ -35,23 +52,21 @@ def skim(runs: Iterable[list[A]], take: Take[B], alone: Callable[[list[B]], None
         if rows[: len(run)] == run:
             del rows[: len(run)]
         else:
-            yield from _differences(run, rows, take, alone)
+            yield from _differences(run, rows, take)
     while rows or (rows := take(_MORE)):
-        alone(rows)
+        yield rows
         rows = []
 
 
-def _differences(
-    run: list[A], rows: list[B], take: Take[B], alone: Callable[[list[B]], None]
-) -> Iterator[tuple[A, B | None]]:
-    """As :func:`skim` of one run; takes from ``rows`` what lies up to its last path."""
+def _differences(run: list[A], rows: list[B], take: Take[B]) -> Iterator[tuple[A, B | None] | list[B]]:
+    """As :func:`_skimmed`, of one run; takes from ``rows`` what lies up to its last path."""
     at = 0
     for one in run:
         path = one[0]
         while at == len(rows) or rows[at][0] < path:
             end = bisect_left(rows, path, at, key=_path)
             if end > at:
-                alone(rows[at:end])
+                yield rows[at:end]
             at = end
             if at < len(rows):
                 break

@@ -5,22 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.mapping import Direction, Mapping
+from sidecar.listed import Listed
 from sidecar.mirror import LONG_GONE, Absences
-from sidecar.plan import Absent, plan_egress, plan_egress_of
+from sidecar.plan import Absent, plan_egress, plan_egress_from, plan_egress_of
+from sidecar.reconcile import Reconcile
 from sidecar.rescan import Rescan
 from sidecar.selection.attention import Attention
 from sidecar.selection.filtering import Filter
 from sidecar.sides import Sides
 from sidecar.state.index import Index, Scope
-from sidecar.tree import Agreed, ETag, Fingerprint, Outline, RelativePath, entry_of
+from sidecar.tree import Agreed, Entries, ETag, Fingerprint, Outline, RelativePath, entry_of
 
 NOW = 10 * LONG_GONE
+EPOCH = "1970-01-01T00:00:00Z"
 PATHS = ["a", "a-", "a/b", "a/b.tmp", "a/c/d", "a0", "b", "b.tmp", "é"]
 MAPPINGS = [
     Mapping(Direction.EGRESS, "out", "t", exclude=exclude, delete=delete)
@@ -40,6 +43,7 @@ class Walked:
     files: list[Outline]
     counted_rows: int = 0
     size: int = 2
+    listed: Listed | None = None
 
     def runs(self) -> Iterator[list[Outline]]:
         for start in range(0, len(self.files), self.size):
@@ -93,9 +97,7 @@ def remembered(index: Index, case: Case) -> int:
 @settings(deadline=None, max_examples=150)
 @given(cases())
 def test_a_rescan_is_the_plain_merge(case: Case) -> None:
-    files: list[Any] = [
-        (path, seen.size, seen.mtime_ns, seen.ctime_ns, seen.inode, 0.0) for path, seen in sorted(case.files.items())
-    ]
+    files = [outline(path, seen) for path, seen in sorted(case.files.items())]
     rows = [row for _, row in sorted(case.rows.items())]
     plainly = Absences(Filter(case.mapping), case.mapping.delete, NOW)
     expected = list(plan_egress(map(entry_of, files), rows, None, NOW, plainly))
@@ -115,6 +117,48 @@ def test_a_rescan_is_the_plain_merge(case: Case) -> None:
     assert (absences.wanted, absences.one) == (plainly.wanted, plainly.one)
     assert (absences.newly, absences.long_gone) == (plainly.newly, plainly.long_gone)
     assert absences.returned == [path for path in sorted(case.files) if path in case.rows and case.rows[path].gone_at]
+
+
+@settings(deadline=None, max_examples=150)
+@given(cases(), st.dictionaries(st.sampled_from(PATHS), st.sampled_from(["tag", "tag", "other"])), st.integers(1, 4))
+def test_a_reconcile_is_the_plain_merge_of_all_three(case: Case, objects: dict[str, str], page: int) -> None:
+    if case.mapping.exclude:
+        objects = {path: etag for path, etag in objects.items() if not path.endswith(".tmp")}
+    files = [outline(path, seen) for path, seen in sorted(case.files.items())]
+    rows = [row for _, row in sorted(case.rows.items())]
+    keys = sorted(objects)
+    pages = [
+        Entries(some, [1] * len(some), [objects[key] for key in some], [EPOCH] * len(some))
+        for start in range(0, len(keys), page)
+        for some in [keys[start : start + page]]
+    ]
+    there = list(Listed("out", "", Filter(case.mapping), unheard).files(pages))
+    plainly = Absences(Filter(case.mapping), case.mapping.delete, NOW)
+    expected = list(plan_egress(map(entry_of, files), rows, there, NOW, plainly))
+
+    absences, attention = Absences(Filter(case.mapping), case.mapping.delete, NOW), Attention(600)
+    listed = Listed("out", "", Filter(case.mapping), unheard)
+    walked = Walked(files, listed=listed)
+    with tempfile.TemporaryDirectory() as directory:
+        index = Index(f"{directory}/index")
+        scope = remembered(index, case)
+        rescan = Rescan(cast("Sides", walked), index, scope, attention, absences, NOW)
+        reconcile = Reconcile(rescan, listed.runs(pages))
+        assert list(plan_egress_from(reconcile.differing(), NOW, absences)) == expected
+        index.close()
+    assert walked.counted_rows == len(rows)
+    later = sorted((row.recheck_at, row.path) for row in rows if row.recheck_at > NOW and not hidden(case, row))
+    assert sorted(attention._rechecks) == later
+    counts = [(one.total, one.wanted, one.one, one.both, one.newly, one.long_gone) for one in (absences, plainly)]
+    assert counts[0] == counts[1]
+
+
+def unheard(_fault: object) -> None:
+    pass
+
+
+def outline(path: str, seen: Fingerprint) -> Outline:
+    return path, seen.size, seen.mtime_ns, seen.ctime_ns, seen.inode, 0.0
 
 
 def hidden(case: Case, row: Agreed) -> bool:
