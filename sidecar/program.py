@@ -33,6 +33,7 @@ from sidecar.commands.waiting import wait
 from sidecar.engine import MISCONFIGURED, SOME_FAILED, Engine
 from sidecar.errors import Misconfigured, SyncError
 from sidecar.link import Opened, OpenStore
+from sidecar.local.syscalls import give_back_large_blocks
 from sidecar.loop import pausing
 from sidecar.mounted import Waiting
 from sidecar.page import document
@@ -95,6 +96,7 @@ def _look(settings: Settings, options: argparse.Namespace) -> int:
 
 def _sync(settings: Settings, *, once: bool) -> int:
     _log_settings(settings)
+    give_back_large_blocks()
     shutdown = Shutdown(settings.grace_period)
     shutdown.install()
     progress = Progress()

@@ -14,6 +14,7 @@ _EXCHANGE: Final = 2
 _OPENAT2: Final = 437  # on every architecture
 _HOW_SIZE: Final = 24
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
+_MMAP_THRESHOLD: Final = -3  # of mallopt(3)
 _kept: list[ctypes.Structure] = []  # what the kernel is handed must stay where it is
 # What a file system that lacks a flag answers.
 _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -79,6 +80,17 @@ def start_writing(fd: int, offset: int, size: int) -> None:
     call = getattr(_libc, "sync_file_range", None)
     if call is not None:
         call(fd, ctypes.c_int64(offset), ctypes.c_int64(size), ctypes.c_uint(2))
+
+
+def give_back_large_blocks() -> None:
+    """Have memory of a MiB and more go back to the system as soon as it is free: glibc; elsewhere a hint at most.
+
+    By itself glibc keeps whatever is no larger than the largest block that was ever freed: after one large file
+    its parts lie scattered in the heap, which then never shrinks (116 MiB instead of 40 at mixed load).
+    """
+    call = getattr(_libc, "mallopt", None)
+    if call is not None:
+        call(_MMAP_THRESHOLD, 2**20)
 
 
 def _renameat2(source_dir: int, source: str, target_dir: int, target: str, flags: int) -> None:

@@ -60,3 +60,24 @@ def test_ten_times_as_many_files_take_no_more_memory(tmp_path: Path) -> None:
     grow(top, 10, 100)
     many = peak(top, tmp_path / "many")
     assert many - few < GROWTH, f"{few} bytes for 10,000 files, {many} for 100,000"
+
+
+LARGE_BLOCKS = """
+import ctypes
+from sidecar.local.syscalls import give_back_large_blocks
+
+give_back_large_blocks()
+first = bytearray(9 * 2**20)
+del first
+second = bytearray(8 * 2**20)
+address = ctypes.addressof(ctypes.c_char.from_buffer(second))
+for line in open("/proc/self/maps"):
+    if "[heap]" in line:
+        start, end = (int(number, 16) for number in line.split()[0].split("-"))
+        print(start <= address < end)
+"""
+
+
+def test_large_blocks_stay_out_of_the_heap_even_after_larger_ones_were_freed() -> None:
+    done = subprocess.run([sys.executable, "-c", LARGE_BLOCKS], capture_output=True, text=True, check=True)
+    assert "True" not in done.stdout
