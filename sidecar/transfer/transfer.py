@@ -32,7 +32,7 @@ from sidecar.tree import RelativePath
 
 log = logging.getLogger(__name__)
 
-SMALL: Final = 32 * 2**10  # bytes; what is larger has work enough for a thread of its own
+SMALL: Final = 512 * 2**10  # bytes; what is larger has work enough for a thread of its own
 _HOPELESS: Final = 5  # failures in a row that concern everything, before the rest is only counted
 
 
