@@ -12,8 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from contract.quantity import parse_bytes, parse_share
 from sidecar.errors import NoRoom, from_os_error
@@ -27,8 +26,7 @@ _NOTHING: Final = nullcontext()
 _LOOK_AGAIN: Final = 0.02  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Floor:
+class Floor(NamedTuple):
     """Space that ingress leaves free: the larger of ``bytes`` and ``share`` (0 to 1) of the file system."""
 
     bytes: int = LEAST_FREE_BYTES

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from contract.conditions import Because
 from contract.storage import Credentials, Storage
@@ -25,8 +24,7 @@ class CyclingStore(ObjectStore, Protocol):
         """A new cycle begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """What the composition root gives for a storage; ``close`` lets its connections go."""
 
     store: CyclingStore

@@ -8,14 +8,12 @@ empty. Absence leads to no action; who wants to know of it is told. Rules are nu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from sidecar.tree import Agreed, ETag, Fingerprint, LocalEntry, RelativePath
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
+class RemoteFile(NamedTuple):
     """An object under the path it has on the device."""
 
     path: RelativePath
@@ -24,8 +22,7 @@ class RemoteFile:
     modified: float
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """Send the file as it is now. ``remote`` is what a listing of this cycle showed, if there was one."""
 
     path: RelativePath
@@ -45,8 +42,7 @@ class Upload:
         return self.local.ctime_ns / 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(NamedTuple):
     """Read the file and compare it with what was agreed: perhaps only its inode or times moved."""
 
     path: RelativePath
@@ -64,8 +60,7 @@ class Compare:
         return self.local.ctime_ns / 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(NamedTuple):
     """Bring the object; ``local`` is what the device has under that name.
 
     When ``local`` is not what was agreed, the workload has edited it, and it is kept beside.
@@ -98,8 +93,7 @@ Action = Upload | Compare | Download
 Aligned = tuple[RelativePath, LocalEntry | None, Agreed | None, RemoteFile | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(NamedTuple):
     """A file that was agreed on and is missing where it comes from; ``both``: known to be missing there, too."""
 
     agreed: Agreed

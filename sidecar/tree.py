@@ -7,9 +7,8 @@ the order of its UTF-8 bytes, which is the order of an S3 listing: so streams of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 # Components joined by "/", relative to a mapping's directory. Never empty, absolute, or with "..".
 RelativePath = NewType("RelativePath", str)
@@ -21,8 +20,7 @@ ETag = NewType("ETag", str)
 SHA256_SIZE: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(NamedTuple):
     """What ``stat`` says of a file's content without reading it. Sizes in bytes, times in nanoseconds."""
 
     size: int
@@ -40,8 +38,7 @@ class Fingerprint:
 Outline = tuple[str, int, int, int, int, float]
 
 
-@dataclass(frozen=True, slots=True)
-class LocalEntry:
+class LocalEntry(NamedTuple):
     """A regular file seen by the walk."""
 
     path: RelativePath
@@ -59,8 +56,7 @@ def entry_of(outline: Outline) -> LocalEntry:
     return LocalEntry(RelativePath(path), Fingerprint(size, mtime_ns, ctime_ns, inode))
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteEntry:
+class RemoteEntry(NamedTuple):
     """An object seen in a listing; ``modified`` in seconds since the epoch, by the server's clock."""
 
     key: ObjectKey
@@ -69,8 +65,7 @@ class RemoteEntry:
     modified: float
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(NamedTuple):
     """Objects seen in a listing, in columns of equal length; ``modified`` as the server writes it (ISO 8601)."""
 
     keys: list[str]
@@ -101,8 +96,7 @@ def seconds(moment: str) -> float:
         return 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Agreed:
+class Agreed(NamedTuple):
     """What was last known to be the same on both sides: one row of the index.
 
     ``recheck_at`` (seconds since the epoch, 0 for never): the file was so fresh when it was read that
@@ -119,8 +113,7 @@ class Agreed:
     gone_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class NameFault:
+class NameFault(NamedTuple):
     """A name that cannot be synced, and why. ``name`` is printable."""
 
     name: str

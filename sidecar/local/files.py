@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.errors import ChangedWhileReading, from_os_error
 from sidecar.local.directories import fingerprint_of
@@ -22,8 +21,7 @@ CHUNK: Final = 4 * 2**20  # bytes read at a time from a large file
 Beat = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A whole small file as it was read. ``settled`` is false when it changed while being read."""
 
     body: bytes

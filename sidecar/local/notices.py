@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Passed(StrEnum):
@@ -19,8 +19,7 @@ class Passed(StrEnum):
     MISSING = "missing_source"
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """One thing that the walk passed over; ``name`` is printable."""
 
     name: str

@@ -11,9 +11,8 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from contract.storage import Storage
@@ -43,8 +42,10 @@ _COMPARE_SECONDS: Final = 10.0  # between two looks at the server's clock
 _AGENT: Final = ("user-agent", "data-sync")
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+_NO_QUERY: Final[dict[str, str]] = {}
+
+
+class Ask(NamedTuple):
     """What to ask: ``key`` None means the bucket itself. ``payload`` is the body's SHA-256 in hex, if known.
 
     ``slow``: the server may take its time before it answers.
@@ -53,23 +54,21 @@ class Ask:
     operation: str
     method: str
     key: ObjectKey | None = None
-    query: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = _NO_QUERY
     headers: tuple[Header, ...] = ()
     body: bytes | memoryview = b""
     payload: str | None = None
     slow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A success that was read whole."""
 
     headers: dict[str, str]
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a request goes: server, path and query, and the region it is signed for."""
 
     address: Address

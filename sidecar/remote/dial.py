@@ -14,8 +14,7 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -28,8 +27,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PROBES: Final = 3  # unanswered probes of an idle connection before it counts as dead
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A server: ``host`` is a name, an IPv4 address, or an IPv6 address in brackets."""
 
     scheme: str
@@ -47,8 +45,7 @@ class Address:
         return self.host.strip("[]")
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """A proxy, and the header that it wants to see."""
 
     host: str

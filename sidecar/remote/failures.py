@@ -7,9 +7,8 @@ one, else the status; never the words, which differ from server to server.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.errors import (
     AccessDenied,
@@ -90,8 +89,7 @@ _MESSAGE = re.compile(r"<Message>\s*([^<]*?)\s*</Message>")
 _DETAIL_LIMIT: Final = 300  # characters of a server's message that are passed on
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A server's refusal. ``skew``: seconds that our clock is ahead of the server's, where it is known."""
 
     status: int

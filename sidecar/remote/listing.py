@@ -7,9 +7,8 @@ again is the caller's (``attempt``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -25,8 +24,7 @@ _CHUNK: Final = 64 * 2**10  # bytes
 LARGEST: Final = 16 * 2**20  # bytes of a page: several times what a thousand of the longest keys take
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Part of a listing; ``next_token`` leads to the next one, None after the last."""
 
     entries: Entries

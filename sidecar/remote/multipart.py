@@ -13,8 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from runtime.logs import fields
 from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Quarantined, Refused, SyncError, Transient
@@ -48,8 +47,7 @@ def part_size(size: int) -> int:
     return max(SMALLEST_PART, -(-size // _PART_COUNT // _MIB) * _MIB)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The object that is to be: ``size`` is about how many bytes it will have, ``headers`` come beside the others."""
 
     key: ObjectKey

@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from runtime.logs import fields
 from sidecar.errors import Misconfigured, Refused, SyncError
@@ -33,8 +32,7 @@ WINDOW: Final = 600.0  # seconds after the last intent; every attempt at one upl
 ADVICE: Final = "allow ListMultipartUploads, or have the bucket end unfinished uploads by a lifecycle rule"
 
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
+class Orphan(NamedTuple):
     """An upload at the server; ``begun`` in seconds since the epoch, by our clock."""
 
     id: str

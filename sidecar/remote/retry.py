@@ -14,8 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sidecar.errors import SyncError, Throttled, Transient, Unreachable
 from sidecar.remote.store import PLAIN, Condition, Download, ObjectInfo, ObjectOptions, ObjectStore
@@ -24,8 +23,7 @@ from sidecar.tree import Entries, ETag, ObjectKey, RemoteEntry
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """How patient to be. Seconds and counts; the defaults suit a cycle of 15 s on a bad link."""
 
     attempts: int = 4  # for one request, the first included

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from sidecar.errors import Refused
@@ -36,8 +36,7 @@ class IfAbsent:
     """Write only where no object of that key exists."""
 
 
-@dataclass(frozen=True, slots=True)
-class IfMatch:
+class IfMatch(NamedTuple):
     """Write only over the object version that has this ETag."""
 
     etag: ETag
@@ -46,8 +45,7 @@ class IfMatch:
 Condition = IfAbsent | IfMatch
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectOptions:
+class ObjectOptions(NamedTuple):
     """How an object is stored, beside its body and metadata: what a mapping asks for, as S3 headers.
 
     An empty text asks for nothing: the bucket's own default holds. ``tags`` are pairs of key and value.
@@ -89,8 +87,7 @@ class ObjectInfo:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(NamedTuple):
     """An object being read: its info and its body in chunks of at most a few MiB.
 
     The chunks add up to ``info.size`` bytes of that one version, or iterating raises.
@@ -113,8 +110,7 @@ class HashedBody(bytes):
         return hashed
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Part of a body, and its SHA-256 in hex. ``body`` is good until the context that gave it is left."""
 
     body: memoryview

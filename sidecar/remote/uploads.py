@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.tree import ObjectKey
 
@@ -33,8 +33,7 @@ class Begun:
     parts: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """An upload of ``key`` was to be begun, from ``since`` to ``last`` (seconds since the epoch, our clock)."""
 
     key: ObjectKey

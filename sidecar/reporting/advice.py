@@ -6,12 +6,10 @@ stand on ``/status`` and its page. A test holds this table complete. It decides 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(NamedTuple):
     """``words``: what happened; ``action``: what to do, or why nothing needs to be done."""
 
     words: str

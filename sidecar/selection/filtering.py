@@ -9,8 +9,7 @@ meant to keep back could not be undone.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from contract.globs import Patterns, pattern_fault
 from contract.mapping import Direction, Mapping
@@ -110,8 +109,7 @@ class Filter:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     seen: Fingerprint | None  # of the ignore file; None where there is none
     filter: Filter
 

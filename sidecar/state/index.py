@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from contract.mapping import Mapping
 from runtime.logs import fields
@@ -67,8 +67,7 @@ class Scope:
         return "\n".join((self.endpoint, self.bucket, *ends, self.directory_id))
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A file that a download replaced (or is about to replace), kept until no writer can be left.
 
     ``path`` is below the exported directory. ``expected`` is the replaced file as it was agreed, None

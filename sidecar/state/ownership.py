@@ -15,8 +15,8 @@ import json
 import os
 import stat
 import uuid
-from dataclasses import asdict, dataclass
-from typing import Final
+from dataclasses import asdict
+from typing import Final, NamedTuple
 
 from contract.names import OWN_DIR
 from contract.spec import Owner
@@ -38,8 +38,7 @@ class ForeignDirectory(Misconfigured):
     hint = "give this workload a name or volume of its own"
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerRecord:
+class OwnerRecord(NamedTuple):
     """What the file says: the id of the directory, and its owner where that is known."""
 
     id: str

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from contract.mapping import Mapping
 from contract.spec import mappings_to_json
@@ -20,8 +19,7 @@ from sidecar.state.ownership import replace_file
 STATE_FILE: Final = "state"
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """What a holder said at the end of a cycle. ``last_complete``: seconds since the epoch, or None."""
 
     last_complete: float | None

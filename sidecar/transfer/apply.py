@@ -7,7 +7,6 @@ raised is a :class:`~sidecar.errors.SyncError`, and leaves both sides as they we
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from contract.mapping import Direction
 from runtime.logs import fields
@@ -70,7 +69,7 @@ def _compare(bench: Bench, action: Compare) -> Done | LeftAlone:
         if files.look(fd, path) != now:
             raise ChangedWhileReading("compare", path, "it is being written")
     if sha256 == action.agreed.sha256:
-        return Done(replace(action.agreed, local=now, recheck_at=recheck_time(bench, now)), moved=None)
+        return Done(action.agreed._replace(local=now, recheck_at=recheck_time(bench, now)), moved=None)
     if bench.mapping.direction is Direction.EGRESS:
         return upload(bench, Upload(action.path, now, action.agreed))
     return LeftAlone()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from contract.mapping import Mapping
 from sidecar.errors import Refused
@@ -30,8 +30,7 @@ class Stopping(Refused):
     reason = "stopping"
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """Both sides agree now. ``moved`` is None when comparing was enough and no body was sent."""
 
     agreed: Agreed

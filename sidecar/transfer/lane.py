@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from contract.mapping import Direction
 from sidecar.errors import SyncError
@@ -27,8 +27,7 @@ LARGE: Final = 64 * 2**20  # bytes; smaller ones share the cycle
 OwnBench = Callable[[Bench], AbstractContextManager[Bench]]
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A transfer of the lane that is over."""
 
     action: Action

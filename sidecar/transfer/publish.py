@@ -15,8 +15,7 @@ import re
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from contract.paths import COMPONENT_LIMIT
 from runtime.logs import fields
@@ -42,8 +41,7 @@ def is_conflict_copy(path: str) -> bool:
     return _CONFLICT.search(path) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """A complete, verified download waiting in staging. ``path`` is below the exported directory."""
 
     action: Download

@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.errors import Misconfigured, SyncError, Throttled, Unreachable
 from sidecar.loop import Loop
@@ -36,8 +35,7 @@ SMALL: Final = 512 * 2**10  # bytes; what is larger has work enough for a thread
 _HOPELESS: Final = 5  # failures in a row that concern everything, before the rest is only counted
 
 
-@dataclass(frozen=True, slots=True)
-class Aside:
+class Aside(NamedTuple):
     """Where large transfers go; ``wait``: this run ends only when they have."""
 
     lane: Lane

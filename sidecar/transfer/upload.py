@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from contract.paths import COMPONENT_LIMIT
 from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Refused, SyncError
@@ -122,8 +121,7 @@ def _still_the_same(bench: Bench, fd: int, path: str, sent: _Sent) -> bool:
     return now.size >= sent.size and hash_whole(fd, path, sent.size, bench.beat) == sent.sha256
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(NamedTuple):
     key: ObjectKey
     size: int
     sha256: bytes
