@@ -38,7 +38,9 @@ def main() -> None:
     if sys.argv[1] == "catalog":
         handler = partial(admit, catalog=_catalog(), settings=settings.injection)
     metrics = Metrics()
-    serve(create_app(handler, metrics), settings, metrics, FileTls(settings.tls_cert, settings.tls_key, lambda _: None))
+    files = FileTls(settings.tls_cert, settings.tls_key, metrics.certificate)
+    files.load()
+    serve(create_app(handler, metrics), settings, metrics, files)
 
 
 def _nothing(_review: Review) -> Answer:
