@@ -15,14 +15,27 @@ import heapq
 import itertools
 import os
 import select
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
 from greenlet import getcurrent, greenlet
 
+SMALL: Final = 512 * 2**10  # bytes that a task may read and hash; more has work enough for a thread of its own
 _SWEEP: Final = 1.0  # seconds between two looks for waits that took too long
 _SLICE: Final = 0.25  # seconds a pause sleeps before it looks whether it is to end
+
+
+class LongWork(Exception):
+    """Raised in a task, by what would hold up all the others: a thread must do it."""
+
+
+class _Here(threading.local):
+    loop: Loop | None = None  # of this thread
+
+
+_here: Final = _Here()
 
 
 class _Task(greenlet):
@@ -41,10 +54,13 @@ class Loop:
         self._sleeping: list[tuple[float, int, _Task]] = []
         self._numbers = itertools.count()
         self._home = getcurrent()
+        self._home_waits: int | None = None  # for this descriptor
+        _here.loop = self
         self._sweep_at = clock() + _SWEEP
 
     def close(self) -> None:
         """Let it go; no task may be left."""
+        _here.loop = None
         self._poller.close()
         os.close(self._alarm)
 
@@ -59,13 +75,15 @@ class Loop:
         task.loop = self
         task.switch()
 
-    def step(self) -> None:
-        """Wait until something happens, and let those go on for whom it did. May return without any."""
+    def step(self, *, at_once: bool = False) -> None:
+        """Wait until something happens, unless ``at_once``, and let those go on for whom it did; maybe for none."""
         now = self._clock()
         wake_at = min(self._sweep_at, self._sleeping[0][0]) if self._sleeping else self._sweep_at
-        for descriptor, _ in self._poller.poll(max(0.0, wake_at - now)):
+        for descriptor, _ in self._poller.poll(0.0 if at_once else max(0.0, wake_at - now)):
             if descriptor == self._alarm:
                 os.eventfd_read(self._alarm)
+            elif descriptor == self._home_waits:
+                self._home_waits = None
             elif (found := self._waiting.pop(descriptor, None)) is not None:
                 found[0].switch()
         now = self._clock()
@@ -80,17 +98,31 @@ class Loop:
 
     def wait(self, task: _Task, descriptor: int, events: int, seconds: float) -> None:
         """For a task: until one of ``events`` happens; see :func:`readable`."""
-        try:
-            self._poller.modify(descriptor, events | select.EPOLLONESHOT)
-        except FileNotFoundError:
-            self._poller.register(descriptor, events | select.EPOLLONESHOT)
+        self._arm(descriptor, events)
         self._waiting[descriptor] = (task, self._clock() + seconds)
         self._home.switch()
+
+    def wait_at_home(self, descriptor: int, events: int, seconds: float) -> None:
+        """For whoever runs the loop: the same, while the tasks go on."""
+        self._arm(descriptor, events)
+        self._home_waits = descriptor
+        until = self._clock() + seconds
+        while self._home_waits is not None:
+            if self._clock() > until:
+                self._home_waits = None
+                raise TimeoutError("timed out")
+            self.step()
 
     def sleep(self, task: _Task, seconds: float) -> None:
         """For a task: let others go on for so long; see :func:`pause`."""
         heapq.heappush(self._sleeping, (self._clock() + seconds, next(self._numbers), task))
         self._home.switch()
+
+    def _arm(self, descriptor: int, events: int) -> None:
+        try:
+            self._poller.modify(descriptor, events | select.EPOLLONESHOT)
+        except FileNotFoundError:
+            self._poller.register(descriptor, events | select.EPOLLONESHOT)
 
     def _end_waits_before(self, now: float) -> None:
         self._sweep_at = now + _SWEEP
@@ -139,6 +171,23 @@ def step_aside(seconds: float) -> None:
     task.loop.sleep(task, seconds)
 
 
+def take_turns() -> None:
+    """For whoever runs a loop and is busy with something long: let the tasks go on that can, without waiting."""
+    loop = _here.loop
+    if loop is not None and loop.busy and not in_loop():
+        loop.step(at_once=True)
+
+
+def stay_short(size: int) -> None:
+    """Call it before reading ``size`` bytes.
+
+    Raises:
+        LongWork: they are too many for a task of a loop.
+    """
+    if size > SMALL and in_loop():
+        raise LongWork
+
+
 def in_loop() -> bool:
     """Whether a task of a loop runs here: then nothing may block for long."""
     return type(getcurrent()) is _Task
@@ -148,6 +197,10 @@ def _wait(descriptor: int, events: int, seconds: float) -> None:
     task = getcurrent()
     if type(task) is _Task:
         task.loop.wait(task, descriptor, events, seconds)
+        return
+    loop = _here.loop
+    if loop is not None and loop.busy:
+        loop.wait_at_home(descriptor, events, seconds)
         return
     poller = select.poll()
     poller.register(descriptor, events)

@@ -21,6 +21,7 @@ from sidecar.local.notices import Notice, Passed
 from sidecar.local.scan import walk_runs
 from sidecar.local.visit import visit
 from sidecar.local.watch import Hints
+from sidecar.loop import take_turns
 from sidecar.plan import RemoteFile
 from sidecar.remote.keys import listing_prefix
 from sidecar.remote.order import Ordering
@@ -112,6 +113,7 @@ class Sides:
             self.seen.files += len(run)
             if self._ingress:
                 self._tally.ingress_bytes += sum(map(itemgetter(1), run))
+            self._goes_on()
             yield run
         self.seen.walked = True
 
@@ -188,7 +190,13 @@ class Sides:
         prefix = self._mapping.prefix
         for page in self._ordering.pages_in_order(prefix, self._bench.store.pages(listing_prefix(prefix))):
             self.seen.objects += len(page.keys)
+            self._goes_on()
             yield page
+
+    def _goes_on(self) -> None:
+        """A long walk or listing is progress, and must not keep the transfers waiting that have begun."""
+        self._bench.alive()
+        take_turns()
 
     def _quarantined(self, fault: NameFault) -> None:
         if self._ingress:

@@ -67,6 +67,9 @@ ADVICE: Final[dict[str, Advice]] = {
         "Free space on the device; or raise DATA_SYNC_INGRESS_MAX_BYTES, or lower DATA_SYNC_MIN_FREE.",
     ),
     "no_such_bucket": Advice("The bucket does not exist", "Create the bucket, or correct BUCKET_NAME."),
+    "no_thread": Advice(
+        "A larger file needs a thread, and the pod may have no more", "Raise the pod's limit of processes (pids)."
+    ),
     "not_a_directory": Advice("A file is where a directory should be", "Move it away; or rename the object."),
     "not_a_file": Advice("Something that is no regular file is in the way", "Move it away; it is never replaced."),
     "not_found": Advice("The object is gone", "Nothing: the next cycle lists anew."),

@@ -12,6 +12,7 @@ from contract.mapping import Direction
 from runtime.logs import fields
 from sidecar.errors import ChangedWhileReading, Refused, SyncError
 from sidecar.local import files
+from sidecar.loop import LongWork, stay_short
 from sidecar.plan import Action, Compare, Upload
 from sidecar.transfer.bench import Bench, Done, LeftAlone, Outcome
 from sidecar.transfer.download import download
@@ -33,10 +34,23 @@ class Internal(SyncError):
     hint = "please report this"
 
 
+class NoThread(SyncError):
+    """A larger file needs a thread, and the container may have no more."""
+
+    reason = "no_thread"
+    hint = "raise the limit of processes (pids) of the pod"
+
+
 def attempt(bench: Bench, action: Action) -> Outcome | SyncError:
-    """As :func:`apply`, with what went wrong as a value: whatever it is, the engine must hear of it."""
+    """As :func:`apply`, with what went wrong as a value: whatever it is, the engine must hear of it.
+
+    Raises:
+        LongWork: this is a task, and it takes a thread.
+    """
     try:
         return apply(bench, action)
+    except LongWork:
+        raise
     except SyncError as error:
         return error
     except BaseException as error:
@@ -65,6 +79,7 @@ def _compare(bench: Bench, action: Compare) -> Done | LeftAlone:
     path = bench.path(action.path)
     with bench.root.open_file(path) as fd:
         now = files.look(fd, path)
+        stay_short(now.size)
         sha256 = files.hash_file(fd, path, now.size, bench.beat)
         if files.look(fd, path) != now:
             raise ChangedWhileReading("compare", path, "it is being written")

@@ -7,16 +7,21 @@ and the names of the group before, in a thread of its own, and whatever arrives 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final
 
+from runtime.logs import fields
 from sidecar.errors import SyncError
+from sidecar.transfer.apply import Internal
 from sidecar.transfer.crew import Crew
 from sidecar.transfer.publish import Fetched, Publisher
 from sidecar.tree import Agreed, Fingerprint
+
+log = logging.getLogger(__name__)
 
 FILES: Final = 64  # that make a group worth its flush
 SECONDS: Final = 0.5  # after which it is flushed however few there are
@@ -101,6 +106,9 @@ class Landing:
             self._publisher.make_durable(group.contents, [fetched for fetched, _ in group.names])
         except SyncError as error:
             group.error = error
+        except Exception as error:  # whatever it is, somebody waits for this group
+            log.exception("flush failed unexpectedly")
+            group.error = Internal("flush", "staging", type(error).__name__)
         self._flushed.put(group)
         self._wake()
 
@@ -116,6 +124,9 @@ class Landing:
                 self._next.names.append((fetched, self._publisher.place(fetched)))
             except SyncError as error:
                 yield fetched, error
+            except Exception as error:
+                log.exception("placing failed unexpectedly", **fields(path=fetched.path))
+                yield fetched, Internal("place", fetched.path, type(error).__name__)
         for fetched, local in group.names:
             remote = fetched.action.remote
             yield fetched, Agreed(remote.path, local, fetched.sha256, remote.etag, remote.size)

@@ -6,6 +6,7 @@ one hands it over and goes on; a later one records what came of it. Workers writ
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,15 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from contract.mapping import Direction
+from runtime.logs import fields
 from sidecar.errors import SyncError
 from sidecar.plan import Action
 from sidecar.state.index import Scope
-from sidecar.transfer.apply import attempt
+from sidecar.transfer.apply import Internal, NoThread, attempt
 from sidecar.transfer.bench import Bench, Outcome, Stopping
 from sidecar.tree import RelativePath
+
+log = logging.getLogger(__name__)
 
 LARGE: Final = 64 * 2**20  # bytes; smaller ones share the cycle
 
@@ -55,7 +59,11 @@ class Lane:
         direction = bench.mapping.direction
         if direction not in self._workers:
             self._workers[direction] = ThreadPoolExecutor(1, thread_name_prefix=f"large-{direction.value}")
-        self._workers[direction].submit(self._work, scope, bench, action)
+        try:
+            self._workers[direction].submit(self._work, scope, bench, action)
+        except RuntimeError as error:
+            self._workers.pop(direction).shutdown(wait=False, cancel_futures=True)
+            self._end(scope, action, NoThread("transfer", action.path, str(error)))
 
     def ended(self, scope: Scope) -> list[Ended]:
         """What ended of ``scope`` since the last call."""
@@ -86,7 +94,9 @@ class Lane:
                 raise Stopping("sync", bench.path(action.path), "the sidecar ends")
             bench.beat()
 
-        outcome = self._attempt(replace(bench, beat=beat), action)
+        self._end(scope, action, self._attempt(replace(bench, beat=beat), action))
+
+    def _end(self, scope: Scope, action: Action, outcome: Outcome | SyncError) -> None:
         with self._changed:
             self._under_way.discard((scope, action.path))
             self._ended.setdefault(scope, []).append(Ended(action, outcome))
@@ -98,3 +108,6 @@ class Lane:
                 return attempt(own, action)
         except SyncError as error:  # the directory itself cannot be opened
             return error
+        except Exception as error:  # whatever it is, somebody waits for this one
+            log.exception("transfer failed unexpectedly", **fields(path=action.path))
+            return Internal("transfer", action.path, type(error).__name__)

@@ -1,6 +1,6 @@
 """How many transfers run at once: few beside a fast server, many where each one mostly waits.
 
-It begins with about two handfuls and doubles while we wait rather than work. Doubling goes on as long as
+It begins with twenty and doubles while we wait rather than work. Doubling goes on as long as
 it clearly pays; where it makes no difference it stops at a modest number, and where it harms it is taken
 back. Rates are noisy, so a doubling that did not pay is tried again a little later. A server that asks
 for patience, or is gone, halves the number.
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-FIRST: Final = 10
+FIRST: Final = 20
 LEAST: Final = 4
 MODEST: Final = 40  # beyond this only what clearly pays
 MOST: Final = 320

@@ -15,10 +15,10 @@ from queue import SimpleQueue
 from typing import Final, NamedTuple
 
 from sidecar.errors import Misconfigured, SyncError, Throttled, Unreachable
-from sidecar.loop import Loop
+from sidecar.loop import SMALL, LongWork, Loop
 from sidecar.plan import Action
 from sidecar.state.index import Scope
-from sidecar.transfer.apply import attempt
+from sidecar.transfer.apply import NoThread, attempt
 from sidecar.transfer.bench import Bench, Done, LeftAlone, Outcome
 from sidecar.transfer.crew import Crew
 from sidecar.transfer.landing import Landed, Landing
@@ -31,7 +31,6 @@ from sidecar.tree import RelativePath
 
 log = logging.getLogger(__name__)
 
-SMALL: Final = 512 * 2**10  # bytes; what is larger has work enough for a thread of its own
 _HOPELESS: Final = 5  # failures in a row that concern everything, before the rest is only counted
 
 
@@ -63,7 +62,7 @@ class Transfer:
         self._turn = turn
         self._workers: Crew[Action] | None = None  # made with the first action: most passes have none
         self._clock = clock
-        self._results: SimpleQueue[tuple[Action, Outcome | SyncError]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Action, Outcome | SyncError, bool]] = SimpleQueue()
         self._loop: Loop | None = None  # likewise
         self._running = self._aside_running = 0
         self._landing = Landing(publisher, self._wake, clock)
@@ -89,7 +88,7 @@ class Transfer:
                 self._record_ended()
         finally:
             try:
-                self._finish()
+                self._drain()
             finally:
                 self._dismiss()
             self._recorder.commit()
@@ -113,6 +112,17 @@ class Transfer:
         while self._running:
             self._collect()
         self._land(self._landing.all_landed())
+
+    def _drain(self) -> None:
+        """Finish also where recording fails: tasks that were left would keep what they hold, for ever."""
+        failed: Exception | None = None
+        while self._running or self._landing.busy:
+            try:
+                self._finish()
+            except Exception as error:  # noqa: BLE001 - raised below; each time something was taken off before
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _dismiss(self) -> None:
         if self._workers is not None:
@@ -140,17 +150,29 @@ class Transfer:
         self._running += 1
         if action.size <= SMALL:
             self._loop.start(partial(self._work, action))
-            return
+        else:
+            self._give_away(action)
+
+    def _work(self, action: Action) -> None:
+        try:
+            outcome = attempt(self._bench, action)
+        except LongWork:
+            self._give_away(action)
+        else:
+            self._results.put((action, outcome, False))
+
+    def _give_away(self, action: Action) -> None:
+        """To a thread of its own."""
         if self._workers is None:
             self._workers = Crew("transfer", self._work_aside)
         self._aside_running += 1
-        self._workers.give(action, self._aside_running)
-
-    def _work(self, action: Action) -> None:
-        self._results.put((action, attempt(self._bench, action)))
+        try:
+            self._workers.give(action, self._aside_running)
+        except RuntimeError as error:  # not even one can be had
+            self._results.put((action, NoThread("transfer", action.path, str(error)), True))
 
     def _work_aside(self, action: Action) -> None:
-        self._work(action)
+        self._results.put((action, attempt(self._bench, action), True))
         self._wake()
 
     def _wake(self) -> None:
@@ -162,11 +184,11 @@ class Transfer:
         while True:
             if self._landing.busy:
                 self._land(self._landing.landed())
-            if not (self._loop.busy and self._results.empty()):
+            if not self._results.empty():
                 break
             self._loop.step()
-        action, outcome = self._results.get()
-        self._aside_running -= action.size > SMALL
+        action, outcome, aside = self._results.get()
+        self._aside_running -= aside
         self._pace.ended(action.size, full=self._running >= self._pace.limit)
         self._running -= 1
         self._bench.alive()

@@ -16,6 +16,7 @@ from sidecar.errors import ChangedWhileReading, NotFound, PreconditionFailed, Re
 from sidecar.local import files
 from sidecar.local.directories import fingerprint_of
 from sidecar.local.hashing import hash_parts, hash_whole
+from sidecar.loop import stay_short
 from sidecar.plan import Upload
 from sidecar.remote.keys import KEY_LIMIT, key_for
 from sidecar.remote.multipart import part_size
@@ -52,6 +53,7 @@ def upload(bench: Bench, action: Upload) -> Done:
     path = bench.path(action.path)
     fd, seen = bench.root.open_seen(path)
     try:
+        stay_short(seen.st_size)  # it may have grown since it was planned
         if seen.st_size > SMALL_BODY:
             return _upload_large(bench, action, key, fd, seen)
         with bench.memory.lease(seen.st_size):
@@ -164,6 +166,8 @@ def _expectation(action: Upload) -> Condition | None:
 
 def _set_aside(bench: Bench, key: ObjectKey, there: ObjectInfo) -> None:
     """Keep a version that someone else wrote: our upload must not destroy the only copy (promise 11)."""
+    if there.size > LARGEST_COPY:
+        stay_short(there.size)
     if not bench.contention.may_set_aside(key):
         raise Contended("put", key, "another writer changed it more than once within an hour")
     try:

@@ -10,7 +10,18 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.limits import Memory
-from sidecar.loop import Loop, in_loop, pausing, readable, step_aside, writable
+from sidecar.loop import (
+    SMALL,
+    LongWork,
+    Loop,
+    in_loop,
+    pausing,
+    readable,
+    stay_short,
+    step_aside,
+    take_turns,
+    writable,
+)
 
 
 @pytest.fixture
@@ -138,6 +149,58 @@ def test_pauses_overlap_and_a_stop_cuts_them_short(loop: Loop) -> None:
     stopped.set()
     run(loop)
     assert ended == [True, True, True]
+
+
+def test_whoever_runs_the_loop_may_wait_too_and_the_tasks_go_on(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """As a listing does while transfers are under way: here its answer comes of what a task does."""
+    other, another = socket.socketpair()
+    with other, another:
+
+        def task() -> None:
+            readable(other.fileno(), 60)
+            pair[1].send(b"answer")
+
+        loop.start(task)
+        another.send(b"x")
+        readable(pair[0].fileno(), 60)
+        assert pair[0].recv(10) == b"answer"
+        assert not loop.busy
+
+
+def test_a_wait_of_whoever_runs_the_loop_ends_too(pair: tuple[socket.socket, socket.socket]) -> None:
+    now = [0.0]
+    loop = Loop(clock=lambda: now.__setitem__(0, now[0] + 1.0) or now[0])
+    loop.start(lambda: readable(pair[1].fileno(), 3600))
+    with pytest.raises(TimeoutError):
+        readable(pair[0].fileno(), 2)
+    pair[0].send(b"x")
+    run(loop)
+    loop.close()
+
+
+def test_what_is_long_may_let_the_tasks_take_turns(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
+    seen: list[bytes] = []
+
+    def task() -> None:
+        readable(pair[0].fileno(), 60)
+        seen.append(pair[0].recv(10))
+
+    take_turns()
+    loop.start(task)
+    take_turns()
+    assert seen == []
+    pair[1].send(b"x")
+    take_turns()
+    assert seen == [b"x"]
+
+
+def test_a_task_may_not_take_on_much(loop: Loop) -> None:
+    stay_short(SMALL + 1)  # in no loop
+    loop.start(lambda: stay_short(SMALL))
+    with pytest.raises(LongWork):
+        loop.start(lambda: stay_short(SMALL + 1))
 
 
 def test_a_pause_ends_by_itself(loop: Loop) -> None:

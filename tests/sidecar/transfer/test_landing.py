@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.errors import LocalFault, NoRoom
 from sidecar.plan import Download, RemoteFile
+from sidecar.transfer.apply import Internal
 from sidecar.transfer.landing import FILES, Landed, Landing
 from sidecar.transfer.publish import Fetched
 from sidecar.tree import Agreed, ETag, Fingerprint, RelativePath
@@ -152,3 +153,15 @@ def test_whoever_waits_elsewhere_is_told_that_a_flush_has_ended(publisher: Publi
     assert told.wait(60)
     outcomes(landing.all_landed())
     landing.close()
+
+
+@pytest.mark.parametrize("act", ["make_durable", "place"])
+def test_what_nobody_expected_ends_as_an_error_of_that_file(
+    landing: Landing, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(publisher, act, fails)
+    landing.add(fetched("a"))
+    assert outcomes(landing.all_landed()) == {"a": Internal}

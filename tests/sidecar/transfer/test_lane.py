@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from contract.mapping import Direction
-from sidecar.errors import Transient
+from sidecar.errors import SyncError, Transient
 from sidecar.reporting.tally import Result
 from sidecar.syncer import Syncer
 from sidecar.transfer import lane, transfer
@@ -222,3 +225,36 @@ def test_egress_alone_takes_the_time_it_needs(tmp_path: Path) -> None:
 
 def test_the_lane_begins_where_the_specification_says() -> None:
     assert lane.LARGE == 64 * 2**20
+
+
+class LaneBench:
+    """As much of a bench as the lane looks at."""
+
+    mapping = SimpleNamespace(direction=Direction.EGRESS)
+
+
+@pytest.mark.parametrize("fault", ["no thread", "no descriptor"])
+def test_a_large_transfer_that_cannot_even_begin_has_ended(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """Else whoever waits for the lane, as the end of the process does, waits for ever."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def own(_bench: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("sidecar.transfer.lane.replace", lambda bench, **_: bench)
+    beside = lane.Lane(own)
+    if fault == "no thread":
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+    scope: Any = "scope"
+    upload: Any = SimpleNamespace(path="large")
+    bench: Any = LaneBench()
+
+    beside.begin(scope, bench, upload)
+    beside.wait(scope)
+    (one,) = beside.ended(scope)
+
+    assert isinstance(one.outcome, SyncError)
+    monkeypatch.undo()
+    beside.close()
