@@ -92,6 +92,13 @@ class Loop:
         if now >= self._sweep_at:
             self._end_waits_before(now)
 
+    def interrupt(self, error: Exception) -> None:
+        """Raise ``error`` in every task that waits."""
+        waiting, self._waiting = self._waiting, {}
+        sleeping, self._sleeping = self._sleeping, []
+        for task in [task for task, _ in waiting.values()] + [task for _, _, task in sleeping]:
+            task.throw(error)
+
     def wake(self) -> None:
         """Have the step that is under way, or the next one, return. From any thread."""
         os.eventfd_write(self._alarm, 1)

@@ -187,12 +187,20 @@ class Transfer:
             if not self._results.empty():
                 break
             self._loop.step()
+            self._heed_stop(self._loop)
         action, outcome, aside = self._results.get()
         self._aside_running -= aside
         self._pace.ended(action.size, full=self._running >= self._pace.limit)
         self._running -= 1
         self._bench.alive()
         self._record(action, outcome)
+
+    def _heed_stop(self, loop: Loop) -> None:
+        """All that wait have a limit, so waiting is no standstill; but it must not outlast the time to stop."""
+        try:
+            self._bench.beat()
+        except SyncError as stopping:
+            loop.interrupt(stopping)
 
     def _record(self, action: Action, outcome: Outcome | SyncError) -> None:
         if isinstance(outcome, SyncError):

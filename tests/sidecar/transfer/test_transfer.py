@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from types import SimpleNamespace
@@ -10,10 +11,10 @@ import pytest
 
 from sidecar.errors import SyncError
 from sidecar.limits import Floor, Space
-from sidecar.loop import SMALL, stay_short, step_aside
+from sidecar.loop import SMALL, readable, stay_short, step_aside
 from sidecar.plan import Action, Download, RemoteFile
 from sidecar.state.database import IndexBroken
-from sidecar.transfer.bench import Done, LeftAlone
+from sidecar.transfer.bench import Done, LeftAlone, Stopping
 from sidecar.transfer.pace import Pace
 from sidecar.transfer.publish import Fetched
 from sidecar.transfer.transfer import Transfer
@@ -30,7 +31,9 @@ def made(size: int, names: str) -> list[Action]:
 def transfer_with(recorder: object, **more: object) -> Transfer:
     publisher = SimpleNamespace(make_durable=lambda *_: None, place=lambda one: one.placed)
     lane = SimpleNamespace(ended=lambda _: [])
-    bench = SimpleNamespace(**{"space": SimpleNamespace(release=lambda *_, **__: None), "alive": lambda: None, **more})
+    bench = SimpleNamespace(
+        **{"space": SimpleNamespace(release=lambda *_, **__: None), "alive": lambda: None, "beat": lambda: None, **more}
+    )
     aside = SimpleNamespace(lane=lane, scope=None, wait=False)
     return Transfer(bench, recorder, publisher, Pace(), aside, Turn(None, time.monotonic))  # type: ignore[arg-type]
 
@@ -99,6 +102,25 @@ def test_an_index_that_fails_abandons_no_task_that_waits(monkeypatch: pytest.Mon
 
     assert len(begun) == 8
     assert sorted(ended) == sorted(begun)
+
+
+def test_when_time_is_up_nobody_waits_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def attempt(_bench: object, action: Action) -> LeftAlone | SyncError:
+        try:
+            readable(silent.fileno(), 3600) if action.path == "a" else step_aside(3600)
+        except Stopping as error:
+            return error
+        return LeftAlone()
+
+    def beat() -> None:
+        raise Stopping("sync", "export", "the grace period is over")
+
+    monkeypatch.setattr("sidecar.transfer.transfer.attempt", attempt)
+    heard, (silent, other) = Heard(), socket.socketpair()
+    with silent, other:
+        transfer_with(heard, beat=beat).run(made(1, "ab"))
+
+    assert sorted(heard.told) == [("a", "stopping"), ("b", "stopping")]
 
 
 def test_a_file_that_outgrew_the_loop_is_given_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
