@@ -113,7 +113,7 @@ class Retry:
             if self._retries_left <= 0:
                 return False
             self._retries_left -= 1
-        return not self._sleep(wait)
+        return not self._sleep(wait) and not self._is_down()  # others may have found that out meanwhile
 
     def _wait(self, error: Transient, attempt: int) -> float:
         policy, doubled = self._policy, 2 ** (attempt - 1)

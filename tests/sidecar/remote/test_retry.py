@@ -134,6 +134,21 @@ def test_a_server_that_is_down_costs_a_bounded_number_of_attempts_a_cycle() -> N
     assert len(calls) == 12
 
 
+def test_a_request_that_waits_for_its_next_attempt_ends_when_others_find_the_server_down() -> None:
+    request, calls = failing(Unreachable("put", "mine", "no name"))
+    other, _ = failing(Unreachable("put", "other"))
+
+    def sleep(_seconds: float) -> bool:
+        with pytest.raises(Unreachable):
+            one.call("put", other)
+        return False
+
+    one = Retry(RetryPolicy(attempts=2, unreachable_in_row=1, retries_per_cycle=1), sleep, lambda: 1.0, lambda: 0.0)
+    with pytest.raises(Unreachable, match="put mine: no name"):
+        one.call("put", request)
+    assert len(calls) == 1
+
+
 def test_a_server_that_answers_with_errors_only_costs_a_bounded_number_too() -> None:
     one = retry(Time(), attempts=4, unreachable_in_row=3, failures_in_row=20)
     request, calls = failing(Transient("put", "key", "500"))
