@@ -5,7 +5,7 @@ it from each other at every system call: beside a fast server ten of them cost t
 of one. So small transfers run here, each on a stack of its own (a greenlet), and change places only
 where they would wait. What they call is the same straight code that threads run: a wait of
 :func:`readable`, :func:`writable` or :func:`pause` blocks the thread outside a loop, and inside one
-lets the others go on. Everything else that blocks (a slow disk, a name to look up) holds up all tasks of
+lets the others go on. Everything else that blocks (a slow disk) holds up all tasks of
 the loop: keep it short, and give long work to a thread.
 """
 

@@ -1,7 +1,7 @@
-"""Opening a connection to the server: names, proxies, TLS, and time limits.
+"""Opening a connection to the server: addresses, proxies, TLS, and time limits.
 
-Part of the S3 adapter. Every connection looks its host up anew, so a server that moved is found by
-the next one. Proxies come from the usual variables (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``);
+Part of the S3 adapter. Every connection looks its host up anew (``names.py``), so a server that moved is
+found by the next one. Proxies come from the usual variables (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``);
 they are reached by plain HTTP only. Which connections are kept is ``pool.py``'s.
 """
 
@@ -20,6 +20,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 from sidecar.loop import readable, writable
 from sidecar.remote.http import Connection, compose
+from sidecar.remote.names import Names
 from sidecar.remote.wire import Broken, UntrustedServer
 
 CONNECT_SECONDS: Final = 5.0  # for each address that a name has
@@ -59,6 +60,7 @@ class Dialer:
     def __init__(self, ca_pem: str | None, stall: float) -> None:
         self._ca_pem = ca_pem
         self._stall = stall
+        self._names = Names()
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None  # made with the first connection that wants it
         self._sessions: dict[Address, ssl.SSLSession] = {}
@@ -84,7 +86,7 @@ class Dialer:
         """
         proxy = self.proxy(address)
         host, port = (proxy.host, proxy.port) if proxy else (address.bare_host, address.port)
-        sock = _connect(host, port)
+        sock = _connect(self._names, host, port)
         try:
             _tune(sock, self._stall)
             if address.scheme == "https":
@@ -151,14 +153,10 @@ def proxy_for(address: Address) -> Proxy | None:
     return Proxy(host, port, secret)
 
 
-def _connect(host: str, port: int) -> socket.socket:
+def _connect(names: Names, host: str, port: int) -> socket.socket:
     """A connected socket that never blocks; the addresses of ``host`` are tried one after the other."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:  # a label that is too long for any name service
-        raise OSError(f"{host!r} is no host name") from error
     failed: OSError | None = None
-    for family, kind, protocol, _, address in found:
+    for family, kind, protocol, _, address in names.addresses(host, port):
         try:
             return _connect_to(socket.socket(family, kind, protocol), address)
         except OSError as error:
