@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from contract.storage import Credentials, Storage
 from sidecar.errors import AccessDenied
+from sidecar.remote.renewing import Held, Renewing
 
 _HINT = "check the pod's service account and its role"
 
@@ -40,15 +41,15 @@ def key_source(storage: Storage, credentials: Credentials) -> KeySource:
 
 
 def _chain() -> KeySource:
-    # Imported here: its memory is only spent where the chain is asked for. It renews keys by itself,
-    # well before they end.
+    # Imported here: its memory is only spent where the chain is asked for. It renews keys when it is asked
+    # for them well before they end, and blocks meanwhile.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
 
     session = Session()
 
-    def source() -> Keys:
+    def fetch() -> Held[Keys]:
         try:
             found = session.get_credentials()
             frozen = found.get_frozen_credentials() if found is not None else None
@@ -56,6 +57,11 @@ def _chain() -> KeySource:
             raise AccessDenied("credentials", "default chain", str(error)[:300], hint=_HINT) from error
         if frozen is None:
             raise AccessDenied("credentials", "default chain", "it has none", hint=_HINT)
-        return Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+        keys = Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+        return Held(keys, getattr(found, "refresh_needed", _never))  # keys that end have it
 
-    return source
+    return Renewing(fetch)
+
+
+def _never(_seconds: int | None) -> bool:
+    return False
