@@ -1,9 +1,9 @@
-"""How many transfers run at once: few beside a fast server, many where each one mostly waits.
+"""How many transfers run at once: some beside a fast server, many where each one mostly waits.
 
-It begins with twenty and doubles while we wait rather than work. Doubling goes on as long as
-it clearly pays; where it makes no difference it stops at a modest number, and where it harms it is taken
-back. Rates are noisy, so a doubling that did not pay is tried again a little later. A server that asks
-for patience, or is gone, halves the number.
+It begins with forty, which one thread serves at ease, and doubles while we wait rather than work. Doubling
+goes on as long as it clearly pays; where it makes no difference it stops at a modest number, and where it
+harms it is taken back. Rates are noisy, so a doubling that did not pay is tried again a little later. A
+server that asks for patience, or is gone, halves the number.
 
 Pure but for the clocks that it is given. What the number bounds is ``transfer.py``'s.
 """
@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-FIRST: Final = 20
+FIRST: Final = 40
 LEAST: Final = 4
-MODEST: Final = 40  # beyond this only what clearly pays
+MODEST: Final = 80  # beyond this only what clearly pays
 MOST: Final = 320
 
 WEIGHED: Final = 64 * 2**10  # bytes that count as much as one file does by itself

@@ -31,6 +31,7 @@ from sidecar.tree import RelativePath
 
 log = logging.getLogger(__name__)
 
+_THREADS: Final = 16  # for larger files at once; more would only take the interpreter lock from each other
 _HOPELESS: Final = 5  # failures in a row that concern everything, before the rest is only counted
 
 
@@ -104,7 +105,7 @@ class Transfer:
         elif self._turn.over:
             self._recorder.put_off()
         else:
-            while self._running >= self._pace.limit:
+            while self._running >= self._pace.limit or (action.size > SMALL and self._aside_running >= _THREADS):
                 self._collect()
             self._begin(action)
 
