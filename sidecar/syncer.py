@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -291,8 +291,11 @@ class Syncer:
             self._upkeep.tidy(staging, publisher, cycle_of_ingress=cycle_of_ingress)
         except IndexBroken as error:
             self._start_index_afresh(error)
+            with suppress(IndexBroken):  # the barrier stands then
+                self._upkeep.tidy(staging, publisher, cycle_of_ingress=cycle_of_ingress)
 
     def _start_index_afresh(self, error: IndexBroken) -> None:
+        self._upkeep.index_lost(error)
         self._index.start_afresh(error)
         self._attention.clear()
         self._reconciliation = Reconciliation(self._settings.reconcile_interval, self._clock)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from contract.names import OWN_DIR
 from sidecar.errors import from_os_error
 from sidecar.local.directories import Root
+from sidecar.local.syscalls import rename_new
 
 INCOMING: Final = f"{OWN_DIR}/staging/incoming"
 HELD: Final = f"{OWN_DIR}/staging/held"
@@ -99,8 +100,12 @@ class Staging:
     def set_apart(self, name: str) -> str:
         """Move a held file of unknown origin to ``.data-sync/lost`` and return its path there: never deleted."""
         with self._root.directory(LOST, create=True) as lost:
-            os.rename(name, name, src_dir_fd=self.held, dst_dir_fd=lost)
-        return f"{LOST}/{name}"
+            for number in itertools.count(1):
+                kept = name if number == 1 else f"{name}-{number}"
+                with suppress(FileExistsError):  # of an earlier index, which counted from one too
+                    rename_new(self.held, name, lost, kept)
+                    return f"{LOST}/{kept}"
+        raise AssertionError("the numbers do not end")
 
 
 def write_all(fd: int, chunk: bytes) -> None:

@@ -107,7 +107,7 @@ class Publisher:
         number = self._index.hold(path, 0, expected, HOLD_CYCLES)
         try:
             with self._root.directory(parent or ".") as directory:
-                os.rename(name, str(number), src_dir_fd=directory, dst_dir_fd=self._staging.held)
+                self._hold(directory, name, str(number))
                 os.fsync(directory)
         except FileNotFoundError:
             self._index.release(number)
@@ -120,13 +120,13 @@ class Publisher:
         """Give up a download that was not placed."""
         self._staging.discard(fetched.staged)
 
-    def recover(self) -> None:
-        """At start: deal with what a killed run left in staging.
+    def recover(self, *, clear: bool) -> None:
+        """Deal with what a killed run, or an index that is lost, left in staging; ``clear``: half downloads too.
 
         Raises:
             LocalFault, IndexUnusable: it cannot be looked at.
         """
-        cleared = self._staging.clear()
+        cleared = self._staging.clear() if clear else 0
         if cleared:
             log.info("unfinished downloads removed", **fields(files=cleared))
         for held in self._index.held():
@@ -192,7 +192,7 @@ class Publisher:
     def _exchange(self, fetched: Fetched, directory: int, name: str, held: str) -> None:
         """Afterwards ``name`` is the download, and ``held/<held>`` is what had that name."""
         staging = self._staging
-        os.rename(fetched.staged, held, src_dir_fd=staging.incoming, dst_dir_fd=staging.held)
+        self._hold(staging.incoming, fetched.staged, held)
         try:
             exchange(staging.held, held, directory, name)
         except Unsupported:
@@ -203,6 +203,15 @@ class Publisher:
         except OSError:
             os.rename(held, fetched.staged, src_dir_fd=staging.held, dst_dir_fd=staging.incoming)
             raise
+
+    def _hold(self, directory: int, name: str, held: str) -> None:
+        """Give a file its name among those that are held, never over another, which may be an only copy."""
+        try:
+            rename_new(directory, name, self._staging.held, held)
+        except FileExistsError:
+            kept = self._staging.set_apart(held)
+            log.error("a replaced file of unknown origin was kept", **fields(path=kept))
+            rename_new(directory, name, self._staging.held, held)
 
     def _settle(self, held: Held) -> None:
         """Decide about one held file: drop it, keep holding it, or keep it beside its successor.

@@ -26,6 +26,7 @@ class Upkeep:
         self._index = index
         self._leftovers: set[str] = set()
         self._recovered = False
+        self._cleared = False  # once is enough: what comes in later are downloads of ours, of the lane too
         self._said = ""
         self.barrier: SyncError | None = None  # why nothing may be fetched now
 
@@ -43,8 +44,8 @@ class Upkeep:
         try:
             self._index.thaw()
             if not self._recovered:
-                publisher.recover()
-                self._recovered = True
+                publisher.recover(clear=not self._cleared)
+                self._recovered = self._cleared = True
             if cycle_of_ingress:
                 publisher.age()
         except IndexBroken:
@@ -55,6 +56,10 @@ class Upkeep:
             self.barrier = None if self._recovered else error
             return
         self._said, self.barrier = "", None
+
+    def index_lost(self, error: SyncError) -> None:
+        """The index starts afresh and counts from one again: what is held must be set apart before anything is replaced."""
+        self._recovered, self.barrier = False, error
 
     def _say(self, error: SyncError) -> None:
         if str(error) != self._said:

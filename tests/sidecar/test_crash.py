@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -220,3 +220,35 @@ def test_an_index_that_turns_out_broken_while_staging_is_tidied_is_started_afres
             assert device.ingress().error is None
         assert device.read("in/a") == "remote"
         assert (device.export / ".data-sync/index.broken").exists()
+
+
+@pytest.mark.parametrize("when", ["while staging is tidied", "in a pass"])
+def test_what_is_held_survives_an_index_that_is_started_afresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The fresh index counts from one again, and an application may still write to what was held under that number."""
+
+    def broken(index: Index, *_: object) -> NoReturn:
+        monkeypatch.undo()
+        raise IndexBroken("use", index.path, "database disk image is malformed")
+
+    lost = tmp_path / "export/.data-sync/lost"
+    with Device(tmp_path, ingress=DATA) as device:
+        device.put("remote/data/a", "one")
+        device.put("remote/data/b", "one")
+        device.ingress()
+        for round_, name in enumerate(("a", "b", "a")):
+            with (device.export / "in" / name).open("a") as application:
+                device.put(f"remote/data/{name}", f"two {round_}")
+                device.pass_time(1)
+                device.ingress()  # what the application has open is held under number 1 now
+                application.write(f" and late {round_}")
+            monkeypatch.setattr(Index, "held" if when == "while staging is tidied" else "scope", broken)
+            device.ingress()
+            device.put("remote/data/b", f"three {round_}")
+            device.pass_time(1)
+            for _ in range(4):
+                device.pass_time(1)
+                device.ingress()
+        found = "".join(path.read_text() for path in [*lost.iterdir(), *(device.export / "in").iterdir()])
+        assert [f"late {round_}" in found for round_ in range(3)] == [True, True, True]
