@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from contract.paths import COMPONENT_LIMIT
 from runtime.logs import fields
 from sidecar.errors import SyncError, from_os_error
-from sidecar.local.directories import NotAFile, Root, fingerprint_of, look_at
+from sidecar.local.directories import NotADirectory, NotAFile, Root, fingerprint_of, look_at
 from sidecar.local.staging import Staging
 from sidecar.local.syscalls import Unsupported, exchange, rename_new, syncfs
 from sidecar.plan import Download
@@ -31,6 +31,7 @@ from sidecar.tree import Fingerprint
 log = logging.getLogger(__name__)
 
 HOLD_CYCLES: Final = 2  # how long a replaced file may still be written to by someone who had it open
+_BY_ITSELF: Final = 2**20  # bytes; flushing it costs no more by itself
 _FEW: Final = 3  # up to this many files, fsync of each is cheaper than syncfs of all
 CONFLICT_MARK: Final = ".conflict-"
 _CONFLICT = re.compile(r"\.conflict-\d{8}T\d{6}Z(-\d+)?$")
@@ -59,6 +60,7 @@ class Publisher:
         self._staging = staging
         self._index = index
         self._stamp = stamp  # the UTC time for names, YYYYMMDDTHHMMSSZ
+        self._careful = not syncfs_tells_errors(os.uname().release)  # flush each file by itself
 
     def make_durable(self, contents: list[Fetched], names: list[Fetched]) -> None:
         """Flush what ``contents`` hold in staging, and the ``names`` that :meth:`place` gave. From any thread.
@@ -67,16 +69,20 @@ class Publisher:
             NoRoom, LocalFault: some of it may not survive a power cut: place no contents, record no names.
         """
         parents = {fetched.path.rpartition("/")[0] or "." for fetched in names}
+        together = not self._careful and len(contents) + len(parents) > _FEW
         try:
-            if len(contents) + len(parents) > _FEW:
+            # A large one may have been written in earlier cycles, whose descriptors have heard of its errors.
+            for fetched in contents:
+                if not together or fetched.action.size > _BY_ITSELF:
+                    _fsync(fetched.staged, self._staging.incoming)
+            if together:
                 syncfs(self._staging.incoming)
                 return
-            for fetched in contents:
-                _fsync(fetched.staged, self._staging.incoming)
             for parent in parents:
-                with self._root.directory(parent) as directory:
-                    os.fsync(directory)
+                with suppress(FileNotFoundError, NotADirectory), self._root.directory(parent) as directory:
+                    os.fsync(directory)  # unless the workload has removed it since
         except OSError as error:
+            self._careful = True  # syncfs tells of an error once, and not of whose; fsync still finds it at each file
             raise from_os_error("flush", (contents or names)[0].path, error) from error
 
     def place(self, fetched: Fetched) -> Fingerprint:
@@ -294,6 +300,12 @@ def conflict_names(base: str, stamp: str, limit: int) -> list[str]:
         room = max(0, limit - len(suffix))
         names.append(base.encode()[:room].decode("utf-8", "ignore") + suffix)
     return names
+
+
+def syncfs_tells_errors(release: str) -> bool:
+    """Whether a kernel's ``syncfs`` reports what could not be written: since Linux 5.8, see syncfs(2)."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return found is not None and (int(found[1]), int(found[2])) >= (5, 8)
 
 
 def _fsync(name: str, directory: int) -> None:

@@ -58,7 +58,7 @@ class Upkeep:
         self._said, self.barrier = "", None
 
     def index_lost(self, error: SyncError) -> None:
-        """The index starts afresh and counts from one again: what is held must be set apart before anything is replaced."""
+        """The index starts afresh, and counts from one: set apart what is held before anything is replaced."""
         self._recovered, self.barrier = False, error
 
     def _say(self, error: SyncError) -> None:
