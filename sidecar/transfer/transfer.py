@@ -32,6 +32,7 @@ from sidecar.tree import RelativePath
 log = logging.getLogger(__name__)
 
 _THREADS: Final = 16  # for larger files at once; more would only take the interpreter lock from each other
+_AT_FIRST: Final = 10
 _HOPELESS: Final = 5  # failures in a row that concern everything, before the rest is only counted
 
 
@@ -69,6 +70,7 @@ class Transfer:
         self._landing = Landing(publisher, self._wake, clock)
         self._recorded: set[RelativePath] = set()  # of the lane, in this run
         self._waiting: set[RelativePath] = set()  # handed to the lane, or found there, in this run
+        self._one_went = False
         self._hopeless: list[SyncError] = []  # failures in a row that concern everything
 
     def run(self, actions: Iterable[Action]) -> None:
@@ -105,9 +107,14 @@ class Transfer:
         elif self._turn.over:
             self._recorder.put_off()
         else:
-            while self._running >= self._pace.limit or (action.size > SMALL and self._aside_running >= _THREADS):
+            while self._running >= self._most or (action.size > SMALL and self._aside_running >= _THREADS):
                 self._collect()
             self._begin(action)
+
+    @property
+    def _most(self) -> int:
+        """How many may run: a few until one has gone, lest wrong keys are tried with dozens at once."""
+        return self._pace.limit if self._one_went else min(_AT_FIRST, self._pace.limit)
 
     def _finish(self) -> None:
         while self._running:
@@ -208,6 +215,7 @@ class Transfer:
             self._failed(action, outcome)
             return
         self._hopeless.clear()
+        self._one_went = True
         if isinstance(outcome, LeftAlone):
             self._recorder.left_alone(action)
         elif isinstance(outcome, Done):
