@@ -123,7 +123,7 @@ class Client:
             body = whole(response.body, _DOCUMENT_LIMIT)
         except BaseException as error:
             connection.close()
-            self._translate(ask, error)
+            _raise_ours(ask.operation, self.subject(ask), error)
             raise
         self._pool.give_back(address, connection)
         return Reply(response.headers, body)
@@ -228,13 +228,8 @@ class Client:
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            self._translate(ask, error)
+            _raise_ours(ask.operation, self.subject(ask), error)
             raise
-
-    def _translate(self, ask: Ask, error: BaseException) -> None:
-        """Raise what broke on the way as the sidecar's own error; anything else is the caller's to raise."""
-        if isinstance(error, (Broken, OSError, UntrustedServer)):
-            raise from_network(ask.operation, self.subject(ask), error) from error
 
     def _compare_clocks(self, response: Response) -> None:
         now = time.monotonic()
@@ -315,8 +310,13 @@ class _Translating:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, (Broken, OSError, UntrustedServer)):
-            raise from_network(self._operation, self._subject, error) from error
+        _raise_ours(self._operation, self._subject, error)
+
+
+def _raise_ours(operation: str, subject: str, error: BaseException | None) -> None:
+    """Raise what broke on the way as the sidecar's own error; anything else is the caller's to raise."""
+    if isinstance(error, (Broken, OSError, UntrustedServer)):
+        raise from_network(operation, subject, error) from error
 
 
 def sendable(key: ObjectKey) -> str:

@@ -7,7 +7,6 @@ that concerns everything (wrong keys, no bucket) stops trying after a few files 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -28,8 +27,6 @@ from sidecar.transfer.publish import Publisher
 from sidecar.transfer.recorder import Recorder
 from sidecar.transfer.turns import Turn
 from sidecar.tree import RelativePath
-
-log = logging.getLogger(__name__)
 
 _THREADS: Final = 16  # for larger files at once; more would only take the interpreter lock from each other
 _AT_FIRST: Final = 10
@@ -63,7 +60,6 @@ class Transfer:
         self._aside = aside
         self._turn = turn
         self._workers: Crew[Action] | None = None  # made with the first action: most passes have none
-        self._clock = clock
         self._results: SimpleQueue[tuple[Action, Outcome | SyncError, bool]] = SimpleQueue()
         self._loop: Loop | None = None  # likewise
         self._running = self._aside_running = 0
